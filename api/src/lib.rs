@@ -1,0 +1,8 @@
+//! What presence, its clients, its operator and its tests say to each other. Data, no logic.
+//!
+//! `frames` is the native door's wire, `event` what travels on NATS and to every door, `http` the public and internal
+//! APIs. JSON Schema comes out of these types (`docs/protocol.schema.json`).
+
+pub mod event;
+pub mod frames;
+pub mod http;

@@ -1,0 +1,351 @@
+//! The life of one socket: `step(session, input, now) -> effects`.
+//!
+//! All policy is here: deadlines, budgets, what a loss means, who still owns what. The runner feeds inputs and
+//! performs effects; it decides nothing. Phases: `Opening → Claiming → Live → (Lost →) Gone`.
+
+use crate::{
+    close::Reason,
+    ids::{Generation, SessionId},
+    time::Time,
+};
+
+/// How long things may take, and how much a client may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// From the socket's opening to its first frame.
+    pub auth_timeout: u64,
+    pub ping_interval: u64,
+    /// From a ping to its pong.
+    pub pong_timeout: u64,
+    /// How long a broken connection's session waits for its agent to come back; 0: it does not.
+    pub leave_grace: u64,
+    /// Frames a client may send per second on average, and at once.
+    pub frames_per_second: u32,
+    pub frames_burst: u32,
+}
+
+/// What a live socket holds. Every write that gives it up names both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub session_id: SessionId,
+    pub generation: Generation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is known of the client yet.
+    Opening {
+        until: Time,
+    },
+    /// The connect flow runs; the socket is not read meanwhile.
+    Claiming,
+    Live(Live),
+    /// The socket is gone, the session waits for its agent. Its presence ended `since`.
+    Lost {
+        held: Held,
+        since: Time,
+        until: Time,
+    },
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Live {
+    held: Held,
+    /// When the client last showed that it is there.
+    heard: Time,
+    ping_at: Time,
+    pong_by: Option<Time>,
+    expires: Time,
+    /// Set once the client was told to connect elsewhere: when this socket closes regardless.
+    leave_by: Option<Time>,
+}
+
+/// What a session may hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The first frame, well-formed.
+    Request,
+    /// The first frame, and it was not.
+    Malformed(Reason),
+    /// The connect flow succeeded. `expires` is the token's end.
+    Connected {
+        held: Held,
+        expires: Time,
+    },
+    /// The connect flow did not.
+    Refused(Reason),
+    /// Any frame but a pong: data after the connect, or a ping.
+    Frame,
+    Pong,
+    /// A close frame.
+    PeerClosed,
+    /// The end of the connection without one.
+    Broken,
+    /// The client broke the protocol or a limit.
+    Violation(Reason),
+    /// The client does not read: its queue is full.
+    Overflow,
+    /// Another socket owns the session now.
+    Replaced,
+    /// Somebody with the right to it ended the session.
+    Evicted,
+    /// This replica lets go of its sockets; what is left at `until` is closed.
+    Drain {
+        until: Time,
+    },
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// What a session may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Run the connect flow, and come back with `Connected` or `Refused`.
+    Connect,
+    Ping,
+    /// Say it in a frame, and leave the socket open.
+    Tell(Reason),
+    /// Say it in the frame that the close table names, then close.
+    Close(Reason),
+    /// Take the socket out of the hub, if it is still this one that is in it.
+    Detach,
+    /// Give the session up: history, and `left`. The presence ended at `ended`.
+    Release {
+        held: Held,
+        ended: Time,
+    },
+}
+
+/// The effects of one step, in the order they are to be performed.
+pub type Effects = Vec<Effect>;
+
+/// One socket's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    phase: Phase,
+    budget: Budget,
+}
+
+/// A token bucket over the client's frames, in thousandths of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Budget {
+    left: u64,
+    filled_at: Time,
+}
+
+impl Budget {
+    fn spend(&mut self, rules: &Rules, now: Time) -> bool {
+        let gained = now
+            .since(self.filled_at)
+            .saturating_mul(rules.frames_per_second.into());
+        self.left = self
+            .left
+            .saturating_add(gained)
+            .min(u64::from(rules.frames_burst) * 1000);
+        self.filled_at = now;
+        let enough = self.left >= 1000;
+        if enough {
+            self.left -= 1000;
+        }
+        enough
+    }
+}
+
+impl Session {
+    pub fn open(rules: &Rules, now: Time) -> Self {
+        let budget = Budget {
+            left: u64::from(rules.frames_burst) * 1000,
+            filled_at: now,
+        };
+        Self {
+            phase: Phase::Opening {
+                until: now.after(rules.auth_timeout),
+            },
+            budget,
+        }
+    }
+
+    /// When to come back with `Tick` at the latest.
+    pub fn wakes(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Opening { until } | Phase::Lost { until, .. } => Some(*until),
+            Phase::Live(live) => {
+                let deadlines = [
+                    Some(live.ping_at),
+                    live.pong_by,
+                    live.leave_by,
+                    Some(live.expires),
+                ];
+                deadlines.into_iter().flatten().min()
+            }
+            Phase::Claiming | Phase::Gone => None,
+        }
+    }
+
+    /// Nothing more will come of this session.
+    pub const fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone)
+    }
+
+    /// The socket is closed or about to be: there is nothing to read from it any more.
+    pub const fn has_no_socket(&self) -> bool {
+        matches!(self.phase, Phase::Gone | Phase::Lost { .. })
+    }
+
+    /// Hears one input. What a phase has no use for is ignored: inputs may cross a transition on their way.
+    pub fn step(&mut self, input: Input, rules: &Rules, now: Time) -> Effects {
+        if matches!(input, Input::Frame | Input::Pong) && !self.budget.spend(rules, now) {
+            return self.step(Input::Violation(Reason::PolicyViolation), rules, now);
+        }
+        let (phase, effects) = match self.phase {
+            Phase::Opening { until } => opening(until, input, now),
+            Phase::Claiming => claiming(input, rules, now),
+            Phase::Live(live) => live.step(input, rules, now),
+            Phase::Lost { held, since, until } => lost(held, since, until, input, now),
+            Phase::Gone => (Phase::Gone, vec![]),
+        };
+        self.phase = phase;
+        effects
+    }
+}
+
+fn closed(reason: Reason) -> (Phase, Effects) {
+    (Phase::Gone, vec![Effect::Close(reason)])
+}
+
+fn opening(until: Time, input: Input, now: Time) -> (Phase, Effects) {
+    match input {
+        Input::Request => (Phase::Claiming, vec![Effect::Connect]),
+        Input::Malformed(reason) | Input::Violation(reason) => closed(reason),
+        Input::Tick if now >= until => closed(Reason::AuthTimedOut),
+        Input::PeerClosed => closed(Reason::Normal),
+        Input::Broken => (Phase::Gone, vec![]),
+        Input::Drain { .. } => closed(Reason::Terminated),
+        Input::Connected { .. }
+        | Input::Refused(_)
+        | Input::Frame
+        | Input::Pong
+        | Input::Overflow
+        | Input::Replaced
+        | Input::Evicted
+        | Input::Tick => (Phase::Opening { until }, vec![]),
+    }
+}
+
+fn claiming(input: Input, rules: &Rules, now: Time) -> (Phase, Effects) {
+    match input {
+        Input::Connected { held, expires } => {
+            let ping_at = now.after(rules.ping_interval);
+            let live = Live {
+                held,
+                heard: now,
+                ping_at,
+                pong_by: None,
+                expires,
+                leave_by: None,
+            };
+            (Phase::Live(live), vec![])
+        }
+        Input::Refused(reason) => closed(reason),
+        _ => (Phase::Claiming, vec![]),
+    }
+}
+
+impl Live {
+    fn step(mut self, input: Input, rules: &Rules, now: Time) -> (Phase, Effects) {
+        match input {
+            Input::Frame => self.heard = now,
+            Input::Pong => {
+                self.heard = now;
+                self.pong_by = None;
+            }
+            Input::PeerClosed => return self.leave(Reason::Normal, now),
+            Input::Violation(reason) => return self.leave(reason, now),
+            Input::Evicted => return self.leave(Reason::Replaced, now),
+            Input::Broken => return self.lose(None, now, rules, now),
+            Input::Overflow => return self.lose(Some(Reason::SlowConsumer), now, rules, now),
+            Input::Replaced => {
+                return (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::Replaced)]);
+            }
+            Input::Drain { until } if self.leave_by.is_none() => {
+                self.leave_by = Some(until);
+                return (Phase::Live(self), vec![Effect::Tell(Reason::Terminated)]);
+            }
+            Input::Tick => return self.tick(rules, now),
+            Input::Drain { .. }
+            | Input::Request
+            | Input::Malformed(_)
+            | Input::Connected { .. }
+            | Input::Refused(_) => {}
+        }
+        (Phase::Live(self), vec![])
+    }
+
+    fn tick(mut self, rules: &Rules, now: Time) -> (Phase, Effects) {
+        if self.leave_by.is_some_and(|by| now >= by) {
+            return self.leave(Reason::Terminated, now);
+        }
+        if now >= self.expires {
+            return self.lose(Some(Reason::TokenExpired), now, rules, now);
+        }
+        if self.pong_by.is_some_and(|by| now >= by) {
+            // It was last there when it last spoke, not when we noticed.
+            return self.lose(Some(Reason::PongTimedOut), self.heard, rules, now);
+        }
+        if now < self.ping_at {
+            return (Phase::Live(self), vec![]);
+        }
+        self.ping_at = now.after(rules.ping_interval);
+        self.pong_by.get_or_insert(now.after(rules.pong_timeout));
+        (Phase::Live(self), vec![Effect::Ping])
+    }
+
+    /// Ends the presence at once.
+    fn leave(self, reason: Reason, now: Time) -> (Phase, Effects) {
+        let release = Effect::Release {
+            held: self.held,
+            ended: now,
+        };
+        (Phase::Gone, vec![Effect::Detach, Effect::Close(reason), release])
+    }
+
+    /// Ends the socket; the session waits for its agent, who was last there at `since`.
+    fn lose(self, told: Option<Reason>, since: Time, rules: &Rules, now: Time) -> (Phase, Effects) {
+        let mut effects = vec![Effect::Detach];
+        effects.extend(told.map(Effect::Close));
+        if rules.leave_grace == 0 {
+            effects.push(Effect::Release {
+                held: self.held,
+                ended: since,
+            });
+            return (Phase::Gone, effects);
+        }
+        let until = now.after(rules.leave_grace);
+        (
+            Phase::Lost {
+                held: self.held,
+                since,
+                until,
+            },
+            effects,
+        )
+    }
+}
+
+fn lost(held: Held, since: Time, until: Time, input: Input, now: Time) -> (Phase, Effects) {
+    let over = match input {
+        Input::Tick => now >= until,
+        Input::Drain { .. } => true,
+        _ => false,
+    };
+    if over {
+        (Phase::Gone, vec![Effect::Release { held, ended: since }])
+    } else {
+        (Phase::Lost { held, since, until }, vec![])
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

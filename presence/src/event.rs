@@ -1,0 +1,204 @@
+//! A classroom event inside this process: decoded once, encoded once, shared by every socket that gets it.
+
+use bytes::Bytes;
+use presence_api::event::{EventId, headers};
+use presence_core::ids::ClassroomId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// An event as it goes to sockets. `frame` is the native door's text frame, ready to send.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub classroom_id: ClassroomId,
+    /// The last token of its subject: `agent` for ours.
+    pub topic: String,
+    /// Where it stands in the stream.
+    pub seq: u64,
+    pub id: EventId,
+    pub payload: Box<RawValue>,
+    /// It is not sent back to this agent.
+    pub sender: Option<String>,
+    /// It is sent to this agent alone.
+    pub receiver: Option<String>,
+    /// It is sent to nobody: services talk among themselves.
+    pub internal: bool,
+    pub frame: Bytes,
+}
+
+/// Why a message is no event. Counted by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Poison {
+    #[error("the subject is not classroom.{{classroom_id}}.{{topic}}")]
+    Subject,
+    #[error("the body is not JSON in UTF-8")]
+    Body,
+    #[error("neither the body nor the headers carry the event's id")]
+    Id,
+    #[error("the message is larger than a socket may be sent")]
+    TooLarge,
+}
+
+/// A larger event could fill a socket's whole queue.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A message as it came from a bus, before anybody has trusted it.
+pub struct Raw<'a> {
+    pub subject: &'a str,
+    pub seq: u64,
+    pub body: &'a [u8],
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+}
+
+impl std::fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Raw")
+            .field("subject", &self.subject)
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Enveloped {
+    id: EventId,
+    payload: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct NativeFrame<'a> {
+    id: &'a EventId,
+    payload: &'a RawValue,
+    seq: u64,
+}
+
+impl Event {
+    /// Understands both shapes of body: `{id, payload}`, or a bare payload with the id in headers.
+    pub fn decode(raw: &Raw<'_>) -> Result<Self, Poison> {
+        let (classroom_id, topic) = split_subject(raw.subject).ok_or(Poison::Subject)?;
+        if raw.body.len() > MAX_BODY_BYTES {
+            return Err(Poison::TooLarge);
+        }
+        let (id, payload) = match serde_json::from_slice::<Enveloped>(raw.body) {
+            Ok(Enveloped { id, payload }) => (id, payload),
+            Err(_) => bare(raw)?,
+        };
+        let text = |name| (raw.header)(name).map(str::to_owned);
+        let frame = NativeFrame {
+            id: &id,
+            payload: &payload,
+            seq: raw.seq,
+        };
+        let frame = serde_json::to_vec(&frame).map_err(|_| Poison::Body)?.into();
+        Ok(Self {
+            classroom_id,
+            topic: topic.to_owned(),
+            seq: raw.seq,
+            sender: text(headers::SENDER),
+            receiver: text(headers::RECEIVER),
+            internal: (raw.header)(headers::INTERNAL).is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            id,
+            payload,
+            frame,
+        })
+    }
+
+    /// Whether this agent's socket gets it.
+    pub fn is_for(&self, agent_id: &str) -> bool {
+        !self.internal
+            && self.sender.as_deref() != Some(agent_id)
+            && self
+                .receiver
+                .as_deref()
+                .is_none_or(|receiver| receiver == agent_id)
+    }
+}
+
+fn split_subject(subject: &str) -> Option<(ClassroomId, &str)> {
+    let (classroom, topic) = subject.strip_prefix("classroom.")?.split_once('.')?;
+    let topic_is_one_token = !topic.is_empty() && !topic.contains('.');
+    topic_is_one_token.then_some(())?;
+    Some((classroom.parse().ok()?, topic))
+}
+
+fn bare(raw: &Raw<'_>) -> Result<(EventId, Box<RawValue>), Poison> {
+    let payload = serde_json::from_slice(raw.body).map_err(|_| Poison::Body)?;
+    let header = |name| (raw.header)(name).ok_or(Poison::Id);
+    let sequence_id = header(headers::EVENT_SEQUENCE_ID)?
+        .parse()
+        .map_err(|_| Poison::Id)?;
+    let id = EventId {
+        entity_type: header(headers::EVENT_TYPE)?.to_owned(),
+        operation: header(headers::EVENT_OPERATION)?.to_owned(),
+        sequence_id,
+    };
+    Ok((id, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(subject: &str, body: &str, pairs: &[(&str, &str)]) -> Result<Event, Poison> {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let header = |name: &str| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
+        // The closure borrows `pairs` for the call alone.
+        Event::decode(&Raw {
+            subject,
+            seq: 9,
+            body: body.as_bytes(),
+            header: &header,
+        })
+    }
+
+    const BARE: [(&str, &str); 3] = [
+        (headers::EVENT_TYPE, "note"),
+        (headers::EVENT_OPERATION, "added"),
+        (headers::EVENT_SEQUENCE_ID, "3"),
+    ];
+
+    #[test]
+    fn both_shapes_become_the_same_frame() {
+        let id = r#"{"entity_type":"note","operation":"added","sequence_id":3}"#;
+        let enveloped = decode(
+            "classroom.c.chat",
+            &format!(r#"{{"id":{id},"payload":{{"a":1}}}}"#),
+            &[],
+        )
+        .unwrap();
+        let bare = decode("classroom.c.chat", r#"{"a":1}"#, &BARE).unwrap();
+        assert_eq!(
+            enveloped.frame,
+            format!(r#"{{"id":{id},"payload":{{"a":1}},"seq":9}}"#)
+        );
+        assert_eq!(enveloped.frame, bare.frame);
+    }
+
+    #[test]
+    fn a_message_that_is_no_event_says_why() {
+        assert_eq!(decode("classroom.c", "{}", &BARE).unwrap_err(), Poison::Subject);
+        assert_eq!(
+            decode("classroom.c.a.b", "{}", &BARE).unwrap_err(),
+            Poison::Subject
+        );
+        assert_eq!(decode("classroom.c.a", "{", &BARE).unwrap_err(), Poison::Body);
+        assert_eq!(decode("classroom.c.a", "{}", &[]).unwrap_err(), Poison::Id);
+        assert_eq!(
+            decode("classroom.c.a", &" ".repeat(MAX_BODY_BYTES + 1), &BARE).unwrap_err(),
+            Poison::TooLarge
+        );
+    }
+
+    #[test]
+    fn forwarding_knows_sender_receiver_and_internal() {
+        let event = |pairs: &[(&str, &str)]| decode("classroom.c.a", "{}", &[&BARE, pairs].concat()).unwrap();
+        assert!(event(&[]).is_for("web.a.b"));
+        assert!(!event(&[(headers::SENDER, "web.a.b")]).is_for("web.a.b"));
+        assert!(event(&[(headers::RECEIVER, "web.a.b")]).is_for("web.a.b"));
+        assert!(!event(&[(headers::RECEIVER, "web.x.b")]).is_for("web.a.b"));
+        assert!(!event(&[(headers::INTERNAL, "true")]).is_for("web.a.b"));
+        assert!(event(&[(headers::INTERNAL, "false")]).is_for("web.a.b"));
+    }
+}
