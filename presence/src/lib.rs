@@ -1,4 +1,15 @@
 //! presence: who is in the classroom, now and afterwards. The map of this crate is `docs/ARCHITECTURE.md`.
 
+pub mod dialect;
+pub mod doors;
+pub mod engine;
 pub mod event;
+pub mod feeds;
+pub mod flows;
+pub mod hub;
+pub mod lifecycle;
 pub mod ports;
+pub mod relay;
+pub mod runner;
+pub mod telemetry;
+pub mod transport;

@@ -1,0 +1,4 @@
+//! Where the world comes in. Doors parse, call one flow, and render; they hold no policy and name no adapter.
+
+pub mod native;
+pub mod origin;

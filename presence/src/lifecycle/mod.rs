@@ -1,0 +1,6 @@
+//! Who runs when: the one home of spawned tasks, the replica's lease, the way to an end.
+
+pub mod lease;
+pub mod serve;
+pub mod shutdown;
+pub mod tasks;

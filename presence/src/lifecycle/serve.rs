@@ -1,0 +1,81 @@
+//! Accepts connections and serves HTTP/1.1 on them, within limits that a slow or silent client cannot stretch.
+
+use super::tasks::Tasks;
+use axum::{Router, body::Body};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tower::ServiceExt;
+
+/// How long a client may take to send a request's head, from the connection's opening or the last response on.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// After a failed accept (out of file descriptors), so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a connection comes from; in the extensions of each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves until the tasks are stopped. At most `cap` connections are open that are not WebSockets; more wait in the
+/// kernel's queue.
+pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, cap: usize) {
+    let places = Arc::new(Semaphore::new(cap));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((tcp, peer)) => {
+                let routes = routes.clone();
+                tasks.start("connection", async move {
+                    if let Err(error) = connection(tcp, Peer(peer), routes).await {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(tcp: TcpStream, peer: Peer, routes: Router) -> Result<(), hyper::Error> {
+    // Frames are written whole; waiting for more would only delay them.
+    let _ = tcp.set_nodelay(true);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        routes.clone().oneshot(request.map(Body::new))
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(tcp), service)
+        .with_upgrades()
+        .await
+}
+
+/// Binds, or says which setting names the address that is taken.
+pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError {
+        address,
+        setting,
+        source,
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}. Another process may hold it; {setting} names another address")]
+pub struct BindError {
+    address: SocketAddr,
+    setting: &'static str,
+    source: io::Error,
+}
