@@ -122,10 +122,7 @@ mod tests {
     fn a_recoverable_frame_always_has_a_code_that_says_reconnect() {
         for reason in Reason::ALL {
             if reason.row().frame == Frame::Recoverable {
-                assert!(
-                    reason.reconnect() && reason.reconnect_window().is_some(),
-                    "{reason:?}"
-                );
+                assert!(reason.reconnect() && reason.reconnect_window().is_some(), "{reason:?}");
             }
         }
     }

@@ -13,17 +13,11 @@ use std::{
 };
 
 /// The largest message of the cases that are run.
-const LIMITS: Limits = Limits {
-    untrusted: 65_536,
-    trusted: 65_536,
-};
+const LIMITS: Limits = Limits { untrusted: 65_536, trusted: 65_536 };
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:9001".into())
-        .parse()?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into()).parse()?;
     let tasks = Tasks::default();
     let routes = Router::new().route(
         "/ws",
@@ -32,33 +26,21 @@ async fn main() -> anyhow::Result<()> {
             move |request: Request| async move { upgrade(&tasks, request) }
         }),
     );
-    serve::serve(
-        serve::bind(address, "the first argument").await?,
-        routes,
-        tasks,
-        1024,
-    )
-    .await;
+    serve::serve(serve::bind(address, "the first argument").await?, routes, tasks, 1024).await;
     Ok(())
 }
 
 fn upgrade(tasks: &Tasks, request: Request) -> Response {
-    match handshake::answer(request, LIMITS) {
-        Ok((response, upgrading)) => {
-            tasks.start("echo", async move {
-                if let Some(socket) = upgrading.await {
-                    let mut echo = Echo {
-                        socket,
-                        waiting: VecDeque::new(),
-                        closing: false,
-                    };
-                    std::future::poll_fn(|cx| echo.poll(cx)).await;
-                }
-            });
-            response
-        }
-        Err(refused) => refused,
+    let (response, upgrading) = handshake::answer(request, LIMITS);
+    if let Some(upgrading) = upgrading {
+        tasks.start("echo", async move {
+            if let Some(socket) = upgrading.await {
+                let mut echo = Echo { socket, waiting: VecDeque::new(), closing: false };
+                std::future::poll_fn(|cx| echo.poll(cx)).await;
+            }
+        });
     }
+    response
 }
 
 struct Echo {

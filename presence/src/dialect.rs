@@ -36,7 +36,5 @@ pub trait Dialect: Debug + Send + Sync {
 
 /// A frame of the native door as bytes of UTF-8.
 pub fn encode(frame: &ServerFrame) -> Bytes {
-    serde_json::to_vec(frame)
-        .expect("a frame has string keys and finite numbers")
-        .into()
+    serde_json::to_vec(frame).expect("a frame has string keys and finite numbers").into()
 }

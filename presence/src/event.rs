@@ -51,10 +51,7 @@ pub struct Raw<'a> {
 
 impl std::fmt::Debug for Raw<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Raw")
-            .field("subject", &self.subject)
-            .field("seq", &self.seq)
-            .finish_non_exhaustive()
+        f.debug_struct("Raw").field("subject", &self.subject).field("seq", &self.seq).finish_non_exhaustive()
     }
 }
 
@@ -83,11 +80,7 @@ impl Event {
             Err(_) => bare(raw)?,
         };
         let text = |name| (raw.header)(name).map(str::to_owned);
-        let frame = NativeFrame {
-            id: &id,
-            payload: &payload,
-            seq: raw.seq,
-        };
+        let frame = NativeFrame { id: &id, payload: &payload, seq: raw.seq };
         let frame = serde_json::to_vec(&frame).map_err(|_| Poison::Body)?.into();
         Ok(Self {
             classroom_id,
@@ -106,10 +99,7 @@ impl Event {
     pub fn is_for(&self, agent_id: &str) -> bool {
         !self.internal
             && self.sender.as_deref() != Some(agent_id)
-            && self
-                .receiver
-                .as_deref()
-                .is_none_or(|receiver| receiver == agent_id)
+            && self.receiver.as_deref().is_none_or(|receiver| receiver == agent_id)
     }
 }
 
@@ -123,9 +113,7 @@ fn split_subject(subject: &str) -> Option<(ClassroomId, &str)> {
 fn bare(raw: &Raw<'_>) -> Result<(EventId, Box<RawValue>), Poison> {
     let payload = serde_json::from_slice(raw.body).map_err(|_| Poison::Body)?;
     let header = |name| (raw.header)(name).ok_or(Poison::Id);
-    let sequence_id = header(headers::EVENT_SEQUENCE_ID)?
-        .parse()
-        .map_err(|_| Poison::Id)?;
+    let sequence_id = header(headers::EVENT_SEQUENCE_ID)?.parse().map_err(|_| Poison::Id)?;
     let id = EventId {
         entity_type: header(headers::EVENT_TYPE)?.to_owned(),
         operation: header(headers::EVENT_OPERATION)?.to_owned(),
@@ -139,18 +127,10 @@ mod tests {
     use super::*;
 
     fn decode(subject: &str, body: &str, pairs: &[(&str, &str)]) -> Result<Event, Poison> {
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let header = |name: &str| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
         // The closure borrows `pairs` for the call alone.
-        Event::decode(&Raw {
-            subject,
-            seq: 9,
-            body: body.as_bytes(),
-            header: &header,
-        })
+        Event::decode(&Raw { subject, seq: 9, body: body.as_bytes(), header: &header })
     }
 
     const BARE: [(&str, &str); 3] = [
@@ -162,27 +142,17 @@ mod tests {
     #[test]
     fn both_shapes_become_the_same_frame() {
         let id = r#"{"entity_type":"note","operation":"added","sequence_id":3}"#;
-        let enveloped = decode(
-            "classroom.c.chat",
-            &format!(r#"{{"id":{id},"payload":{{"a":1}}}}"#),
-            &[],
-        )
-        .unwrap();
+        let enveloped =
+            decode("classroom.c.chat", &format!(r#"{{"id":{id},"payload":{{"a":1}}}}"#), &[]).unwrap();
         let bare = decode("classroom.c.chat", r#"{"a":1}"#, &BARE).unwrap();
-        assert_eq!(
-            enveloped.frame,
-            format!(r#"{{"id":{id},"payload":{{"a":1}},"seq":9}}"#)
-        );
+        assert_eq!(enveloped.frame, format!(r#"{{"id":{id},"payload":{{"a":1}},"seq":9}}"#));
         assert_eq!(enveloped.frame, bare.frame);
     }
 
     #[test]
     fn a_message_that_is_no_event_says_why() {
         assert_eq!(decode("classroom.c", "{}", &BARE).unwrap_err(), Poison::Subject);
-        assert_eq!(
-            decode("classroom.c.a.b", "{}", &BARE).unwrap_err(),
-            Poison::Subject
-        );
+        assert_eq!(decode("classroom.c.a.b", "{}", &BARE).unwrap_err(), Poison::Subject);
         assert_eq!(decode("classroom.c.a", "{", &BARE).unwrap_err(), Poison::Body);
         assert_eq!(decode("classroom.c.a", "{}", &[]).unwrap_err(), Poison::Id);
         assert_eq!(

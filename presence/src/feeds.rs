@@ -46,8 +46,7 @@ impl Feeds {
     async fn listen(&self, room: &Arc<Room>) -> Result<(), Fault> {
         let subscription = self.bus.subscribe(room.classroom()).await?;
         room.begin_at(subscription.position);
-        self.tasks
-            .start("feed", self.clone().run(room.clone(), subscription));
+        self.tasks.start("feed", self.clone().run(room.clone(), subscription));
         Ok(())
     }
 
@@ -99,10 +98,7 @@ impl Feeds {
             match self.store.roster(room.classroom()).await {
                 Ok(roster) => break roster,
                 Err(fault) => {
-                    tracing::warn!(
-                        error = &fault as &dyn std::error::Error,
-                        "read roster for a resync"
-                    );
+                    tracing::warn!(error = &fault as &dyn std::error::Error, "read roster for a resync");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }

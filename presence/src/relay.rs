@@ -85,11 +85,7 @@ impl Relay {
         }
         drop(waiting);
         self.nudge();
-        Sent {
-            relay: self,
-            name,
-            done,
-        }
+        Sent { relay: self, name, done }
     }
 
     fn mark_sent(&self, published: &[Pending]) {
@@ -112,9 +108,7 @@ impl Relay {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Publishes for as long as it is polled.
@@ -182,11 +176,8 @@ async fn publish(bus: &dyn Bus, due: Vec<Pending>) -> (Vec<Pending>, Option<Faul
 async fn publish_in_order(bus: &dyn Bus, events: Vec<Pending>) -> (Vec<Pending>, Option<Fault>) {
     let mut published = vec![];
     for event in events {
-        let outgoing = Outgoing {
-            operation: event.operation,
-            session_id: event.session_id,
-            key: event.key.clone(),
-        };
+        let outgoing =
+            Outgoing { operation: event.operation, session_id: event.session_id, key: event.key.clone() };
         match bus.publish(&outgoing).await {
             Ok(_) => published.push(event),
             Err(fault) => return (published, Some(fault)),

@@ -74,10 +74,7 @@ impl<T: Transport> Socket<T> {
         let mut socket = Self {
             session: Session::open(&engine.settings.rules, engine.deps.clock.now()),
             mailbox: Arc::new(Mailbox::new(engine.settings.queue_bytes)),
-            owned: Owned {
-                engine: engine.clone(),
-                held: None,
-            },
+            owned: Owned { engine: engine.clone(), held: None },
             engine,
             transport: Some(transport),
             dialect,
@@ -120,9 +117,7 @@ impl<T: Transport> Socket<T> {
         self.set_to = wakes;
         let wait = wakes.map_or(u64::MAX, |at| at.since(self.engine.deps.clock.now()));
         // A month is as good as never, and no timer overflows.
-        self.timer
-            .as_mut()
-            .reset(Instant::now() + Duration::from_millis(wait.min(30 * 86_400_000)));
+        self.timer.as_mut().reset(Instant::now() + Duration::from_millis(wait.min(30 * 86_400_000)));
     }
 
     async fn hear(&mut self) -> Input {
@@ -249,10 +244,7 @@ impl<T: Transport> Socket<T> {
         // On the heap: the flow's state is large, and needed once in a socket's life.
         let outcome = Box::pin(connect(&engine, request, &self.mailbox)).await;
         let took = Duration::from_millis(engine.deps.clock.now().since(began));
-        engine
-            .deps
-            .metrics
-            .connected(outcome.as_ref().err().map(|refused| refused.0), took);
+        engine.deps.metrics.connected(outcome.as_ref().err().map(|refused| refused.0), took);
         match outcome {
             Ok(connected) => self.welcome(connected),
             Err(refused) => Input::Refused(refused.0),
@@ -260,16 +252,12 @@ impl<T: Transport> Socket<T> {
     }
 
     fn welcome(&mut self, connected: Connected) -> Input {
-        self.first
-            .extend(self.dialect.welcome(&connected).into_iter().map(Outgoing::Text));
+        self.first.extend(self.dialect.welcome(&connected).into_iter().map(Outgoing::Text));
         self.seat = Some(connected.seat);
         if let Some(transport) = &mut self.transport {
             transport.trust();
         }
-        Input::Connected {
-            held: connected.held,
-            expires: connected.expires,
-        }
+        Input::Connected { held: connected.held, expires: connected.expires }
     }
 
     fn say(&mut self, reason: Reason) {
@@ -321,9 +309,7 @@ impl Drop for Owned {
                 session.id = held.session_id.0,
                 "a socket's task ended without giving its session up"
             );
-            self.engine
-                .tasks
-                .start_to_finish(async move { release(&engine, held, ended).await });
+            self.engine.tasks.start_to_finish(async move { release(&engine, held, ended).await });
         }
     }
 }

@@ -15,19 +15,13 @@ impl Origins {
     /// A request without an origin comes from no browser, and proves who it is by its token alone.
     pub fn admit(&self, origin: Option<&HeaderValue>) -> bool {
         let Some(origin) = origin else { return true };
-        self.allowed
-            .iter()
-            .any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
+        self.allowed.iter().any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
     }
 
     /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy wrote about itself, if the
     /// connection came from a trusted proxy; else the connection's own.
     pub fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let trusted = |address: IpAddr| {
-            self.trusted_proxies
-                .iter()
-                .any(|network| network.contains(address))
-        };
+        let trusted = |address: IpAddr| self.trusted_proxies.iter().any(|network| network.contains(address));
         let mut address = peer.ip().to_canonical();
         let forwarded: Vec<_> = headers
             .get_all("x-forwarded-for")
@@ -57,11 +51,7 @@ impl Network {
     /// `None` where the prefix is longer than the address.
     pub const fn new(base: IpAddr, bits: u8) -> Option<Self> {
         let most = if base.is_ipv4() { 32 } else { 128 };
-        if bits <= most {
-            Some(Self { base, bits })
-        } else {
-            None
-        }
+        if bits <= most { Some(Self { base, bits }) } else { None }
     }
 
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -70,9 +60,9 @@ impl Network {
                 .checked_shr(32 - u32::from(self.bits))
                 .unwrap_or(0)
                 .into(),
-            (IpAddr::V6(base), IpAddr::V6(address)) => (u128::from(base) ^ u128::from(address))
-                .checked_shr(128 - u32::from(self.bits))
-                .unwrap_or(0),
+            (IpAddr::V6(base), IpAddr::V6(address)) => {
+                (u128::from(base) ^ u128::from(address)).checked_shr(128 - u32::from(self.bits)).unwrap_or(0)
+            }
             _ => 1,
         };
         differing == 0_u128
@@ -123,27 +113,16 @@ mod tests {
     fn only_a_trusted_proxy_is_believed() {
         let origins = origins(&[], &["10.0.0.0/8"]);
         let mut headers = HeaderMap::new();
-        headers.insert(
-            "x-forwarded-for",
-            HeaderValue::from_static("6.6.6.6, 203.0.113.9, 10.1.1.1"),
-        );
-        let address = |peer: &str| {
-            origins
-                .client_address(peer.parse().unwrap(), &headers)
-                .to_string()
-        };
+        headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.9, 10.1.1.1"));
+        let address = |peer: &str| origins.client_address(peer.parse().unwrap(), &headers).to_string();
         assert_eq!(address("10.0.0.1:1"), "203.0.113.9");
         assert_eq!(address("198.51.100.1:1"), "198.51.100.1");
     }
 
     #[test]
     fn a_block_holds_its_own_addresses() {
-        let contains = |block: &str, address: &str| {
-            block
-                .parse::<Network>()
-                .unwrap()
-                .contains(address.parse().unwrap())
-        };
+        let contains =
+            |block: &str, address: &str| block.parse::<Network>().unwrap().contains(address.parse().unwrap());
         assert!(contains("10.0.0.0/8", "10.255.0.1") && !contains("10.0.0.0/8", "11.0.0.1"));
         assert!(contains("0.0.0.0/0", "1.2.3.4") && contains("::/0", "::1") && !contains("::/0", "1.2.3.4"));
         assert!("10.0.0.0/33".parse::<Network>().is_err() && "10.0.0.0".parse::<Network>().is_err());

@@ -81,10 +81,7 @@ pub async fn connect(
     let identity = authenticate(engine, &request.token).await?;
     authorize(engine, &identity, &request.classroom_id).await?;
     let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
-    let key = SessionKey {
-        agent_id,
-        classroom_id: request.classroom_id,
-    };
+    let key = SessionKey { agent_id, classroom_id: request.classroom_id };
     let claimed = claim(engine, &key, request.resume).await?;
     let seated = sit_down(engine, &key, &claimed, request.resume, mailbox).await;
     let Ok((seat, snapshot, missed)) = seated else {
@@ -104,37 +101,27 @@ pub async fn connect(
 }
 
 async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refused> {
-    engine
-        .deps
-        .authn
-        .authenticate(&token.0)
-        .await
-        .map_err(|error| match error {
-            authn::Error::Rejected(why) => {
-                tracing::info!(why, "refused a token");
-                Refused(Reason::Unauthenticated)
-            }
-            authn::Error::Unavailable => {
-                tracing::warn!("cannot verify a token: no signing keys");
-                Refused(Reason::Overloaded)
-            }
-        })
+    engine.deps.authn.authenticate(&token.0).await.map_err(|error| match error {
+        authn::Error::Rejected(why) => {
+            tracing::info!(why, "refused a token");
+            Refused(Reason::Unauthenticated)
+        }
+        authn::Error::Unavailable => {
+            tracing::warn!("cannot verify a token: no signing keys");
+            Refused(Reason::Overloaded)
+        }
+    })
 }
 
 async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> Result<(), Refused> {
     let object = Object::Classroom(classroom.clone());
-    engine
-        .deps
-        .authz
-        .authorize(who, Action::Connect, &object)
-        .await
-        .map_err(|error| match error {
-            authz::Error::Denied => Refused(Reason::AccessDenied),
-            authz::Error::Unavailable => {
-                tracing::warn!("cannot authorise: the authorisation service is unavailable");
-                Refused(Reason::Overloaded)
-            }
-        })
+    engine.deps.authz.authorize(who, Action::Connect, &object).await.map_err(|error| match error {
+        authz::Error::Denied => Refused(Reason::AccessDenied),
+        authz::Error::Unavailable => {
+            tracing::warn!("cannot authorise: the authorisation service is unavailable");
+            Refused(Reason::Overloaded)
+        }
+    })
 }
 
 async fn claim(engine: &Engine, key: &SessionKey, resume: Option<Resume>) -> Result<Claimed, Refused> {
@@ -189,10 +176,7 @@ async fn seat(
             // It was retired between the two lines above; the next one is new.
             Err(Stale::Room) => {}
             Err(Stale::Claim) => {
-                return Err(Fault::failed(
-                    "seat",
-                    "a later claim of the session is seated already",
-                ));
+                return Err(Fault::failed("seat", "a later claim of the session is seated already"));
             }
         }
     }
@@ -215,9 +199,5 @@ pub fn snapshot(seq: u64, roster: Roster) -> Snapshot {
         id: present.session_id.0,
         agent_id: present.agent_id.to_string(),
     };
-    Snapshot {
-        seq,
-        agents: roster.first.into_iter().map(agent).collect(),
-        agents_total: roster.total,
-    }
+    Snapshot { seq, agents: roster.first.into_iter().map(agent).collect(), agents_total: roster.total }
 }

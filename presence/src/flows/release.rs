@@ -16,15 +16,7 @@ pub async fn release(engine: &Engine, held: Held, ended: Time) {
     let mut pause = FIRST_PAUSE;
     loop {
         let ago = clock.now().since(ended);
-        let fault = match engine
-            .deps
-            .store
-            .release(Release {
-                held,
-                ago: Duration::from_millis(ago),
-            })
-            .await
-        {
+        let fault = match engine.deps.store.release(Release { held, ago: Duration::from_millis(ago) }).await {
             Ok(released) => {
                 if released {
                     engine.relay.nudge();

@@ -44,10 +44,7 @@ const FRAME_COST: usize = 64;
 impl Mailbox {
     /// A mailbox that holds at most `limit` bytes of frames.
     pub fn new(limit: usize) -> Self {
-        Self {
-            inner: Mutex::default(),
-            limit,
-        }
+        Self { inner: Mutex::default(), limit }
     }
 
     /// Queues a frame. When it does not fit, all that waits is dropped and the socket is told: it will be closed as a
@@ -84,9 +81,7 @@ impl Mailbox {
 
     /// The next command; no queue of frames holds it up.
     pub fn poll_command(&self, cx: &Context<'_>) -> Poll<Command> {
-        self.poll(cx, |inner| {
-            (!inner.commands.is_empty()).then(|| inner.commands.remove(0))
-        })
+        self.poll(cx, |inner| (!inner.commands.is_empty()).then(|| inner.commands.remove(0)))
     }
 
     /// The next frame.
@@ -107,20 +102,14 @@ impl Mailbox {
         if let Some(taken) = take(&mut inner) {
             return Poll::Ready(taken);
         }
-        if !inner
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
+        if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -37,11 +37,7 @@ impl Hub {
     pub fn retire(&self, room: &Arc<Room>) -> bool {
         let mut rooms = self.lock();
         let retired = room.close_if_empty();
-        if retired
-            && rooms
-                .get(room.classroom())
-                .is_some_and(|held| Arc::ptr_eq(held, room))
-        {
+        if retired && rooms.get(room.classroom()).is_some_and(|held| Arc::ptr_eq(held, room)) {
             rooms.remove(room.classroom());
         }
         retired
@@ -60,8 +56,6 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClassroomId, Arc<Room>>> {
-        self.rooms
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.rooms.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -48,11 +48,7 @@ pub enum Stale {
 
 impl Room {
     pub(super) fn new(classroom: ClassroomId) -> Self {
-        Self {
-            classroom,
-            state: Mutex::default(),
-            listening: OnceCell::new(),
-        }
+        Self { classroom, state: Mutex::default(), listening: OnceCell::new() }
     }
 
     pub const fn classroom(&self) -> &ClassroomId {
@@ -71,28 +67,17 @@ impl Room {
         if state.closed {
             return Err(Stale::Room);
         }
-        if state
-            .members
-            .get(agent)
-            .is_some_and(|member| member.generation > held.generation)
-        {
+        if state.members.get(agent).is_some_and(|member| member.generation > held.generation) {
             return Err(Stale::Claim);
         }
-        let member = Member {
-            generation: held.generation,
-            mailbox: mailbox.clone(),
-        };
+        let member = Member { generation: held.generation, mailbox: mailbox.clone() };
         let replaced = state.members.insert(agent.clone(), member);
         let position = state.position;
         drop(state);
         if let Some(old) = replaced {
             old.mailbox.command(Command::Replaced);
         }
-        let seat = Seat {
-            room: self.clone(),
-            agent: agent.clone(),
-            generation: held.generation,
-        };
+        let seat = Seat { room: self.clone(), agent: agent.clone(), generation: held.generation };
         Ok((seat, position))
     }
 
@@ -105,10 +90,7 @@ impl Room {
     pub fn deliver(&self, event: &Event) -> (usize, usize) {
         let mut state = self.lock();
         state.position = event.seq;
-        let for_whom = state
-            .members
-            .iter()
-            .filter(|(agent, _)| event.is_for(agent.as_str()));
+        let for_whom = state.members.iter().filter(|(agent, _)| event.is_for(agent.as_str()));
         count(for_whom.map(|(_, member)| member.mailbox.push(event.frame.clone())))
     }
 
@@ -116,13 +98,7 @@ impl Room {
     pub fn resync(&self, frame: &Bytes, position: u64) -> usize {
         let mut state = self.lock();
         state.position = position;
-        count(
-            state
-                .members
-                .values()
-                .map(|member| member.mailbox.push(frame.clone())),
-        )
-        .0
+        count(state.members.values().map(|member| member.mailbox.push(frame.clone()))).0
     }
 
     pub fn is_empty(&self) -> bool {
@@ -130,18 +106,12 @@ impl Room {
     }
 
     pub(super) fn mailbox(&self, agent: &AgentId) -> Option<Arc<Mailbox>> {
-        self.lock()
-            .members
-            .get(agent)
-            .map(|member| member.mailbox.clone())
+        self.lock().members.get(agent).map(|member| member.mailbox.clone())
     }
 
     pub(super) fn command_all(&self, command: Command) -> usize {
         let state = self.lock();
-        state
-            .members
-            .values()
-            .for_each(|member| member.mailbox.command(command));
+        state.members.values().for_each(|member| member.mailbox.command(command));
         state.members.len()
     }
 
@@ -152,17 +122,12 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 fn count(taken: impl Iterator<Item = bool>) -> (usize, usize) {
-    taken.fold(
-        (0, 0),
-        |(yes, no), took| if took { (yes + 1, no) } else { (yes, no + 1) },
-    )
+    taken.fold((0, 0), |(yes, no), took| if took { (yes + 1, no) } else { (yes, no + 1) })
 }
 
 /// A socket's place in a room; dropping it gives the place up, unless a later claim has it by then.
@@ -176,11 +141,7 @@ pub struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.room.lock();
-        if state
-            .members
-            .get(&self.agent)
-            .is_some_and(|member| member.generation == self.generation)
-        {
+        if state.members.get(&self.agent).is_some_and(|member| member.generation == self.generation) {
             state.members.remove(&self.agent);
             if state.members.is_empty() {
                 state.members = HashMap::new();
@@ -197,17 +158,11 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     fn held(generation: i64) -> Held {
-        Held {
-            session_id: SessionId(1),
-            generation: Generation(generation),
-        }
+        Held { session_id: SessionId(1), generation: Generation(generation) }
     }
 
     fn key() -> SessionKey {
-        SessionKey {
-            agent_id: "web.a.b".parse().unwrap(),
-            classroom_id: "c".parse().unwrap(),
-        }
+        SessionKey { agent_id: "web.a.b".parse().unwrap(), classroom_id: "c".parse().unwrap() }
     }
 
     fn told(mailbox: &Mailbox) -> Poll<Command> {
@@ -233,10 +188,7 @@ mod tests {
         let room = hub.room(&key.classroom_id);
         let mailbox = Arc::new(Mailbox::new(1));
         let _seat = room.seat(&key.agent_id, held(2), &mailbox).unwrap();
-        assert_eq!(
-            room.seat(&key.agent_id, held(1), &mailbox).unwrap_err(),
-            Stale::Claim
-        );
+        assert_eq!(room.seat(&key.agent_id, held(1), &mailbox).unwrap_err(), Stale::Claim);
     }
 
     #[test]
@@ -248,10 +200,7 @@ mod tests {
         assert!(!hub.retire(&room));
         drop(seat);
         assert!(hub.retire(&room));
-        assert_eq!(
-            room.seat(&key.agent_id, held(2), &mailbox).unwrap_err(),
-            Stale::Room
-        );
+        assert_eq!(room.seat(&key.agent_id, held(2), &mailbox).unwrap_err(), Stale::Room);
         assert!(!Arc::ptr_eq(&room, &hub.room(&key.classroom_id)));
     }
 }

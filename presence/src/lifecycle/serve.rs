@@ -21,7 +21,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Serves until the tasks are stopped. At most `cap` connections are open that are not WebSockets; more wait in the
+/// Serves until the tasks are stopped. At most `cap` connections are open that have not become a socket; more wait in the
 /// kernel's queue.
 pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, cap: usize) {
     let places = Arc::new(Semaphore::new(cap));
@@ -65,11 +65,7 @@ async fn connection(tcp: TcpStream, peer: Peer, routes: Router) -> Result<(), hy
 
 /// Binds, or says which setting names the address that is taken.
 pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError {
-        address,
-        setting,
-        source,
-    })
+    TcpListener::bind(address).await.map_err(|source| BindError { address, setting, source })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -40,28 +40,19 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
             "some sessions could not be given up in time; their lease ends now, and they are swept"
         );
     }
-    let outbox = engine
-        .relay
-        .publish_all(&*engine.deps.store, &*engine.deps.bus, Due::Of(engine.replica_id));
-    match tokio::time::timeout(LAST_WORDS, outbox).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) | Err(_) => {
-            tracing::warn!("some events are still in the outbox; the next replica publishes them")
-        }
+    let outbox = engine.relay.publish_all(&*engine.deps.store, &*engine.deps.bus, Due::Of(engine.replica_id));
+    if !matches!(tokio::time::timeout(LAST_WORDS, outbox).await, Ok(Ok(()))) {
+        tracing::warn!("some events are still in the outbox; the next replica publishes them");
     }
-    match tokio::time::timeout(LAST_WORDS, lease.replicas.retire(lease.replica.id)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) | Err(_) => tracing::warn!("the lease could not be given back; it lapses by itself"),
+    let retire = lease.replicas.retire(lease.replica.id);
+    if !matches!(tokio::time::timeout(LAST_WORDS, retire).await, Ok(Ok(()))) {
+        tracing::warn!("the lease could not be given back; it lapses by itself");
     }
     engine.tasks.stop().await;
 }
 
 fn drained_by(engine: &Engine) -> Time {
-    engine
-        .deps
-        .clock
-        .now()
-        .after(millis(engine.settings.drain_timeout))
+    engine.deps.clock.now().after(millis(engine.settings.drain_timeout))
 }
 
 fn millis(duration: Duration) -> u64 {

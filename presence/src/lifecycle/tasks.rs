@@ -32,10 +32,7 @@ impl Tasks {
         let running = async move {
             let _ = stop.run_until_cancelled_owned(work).await;
         };
-        self.background.spawn(tracing::Instrument::instrument(
-            running,
-            tracing::debug_span!("task", name),
-        ));
+        self.background.spawn(tracing::Instrument::instrument(running, tracing::debug_span!("task", name)));
     }
 
     /// Starts a task that has something to finish, whatever else stops: a socket.

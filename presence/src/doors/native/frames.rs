@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// The dialect of `/ws`.
 #[derive(Debug, Clone, Copy)]
-pub struct Native;
+pub(super) struct Native;
 
 impl Dialect for Native {
     fn parse(&self, text: &[u8]) -> Result<Request, Malformed> {
@@ -30,10 +30,8 @@ impl Dialect for Native {
         if connected.asked_to_resume && missed.is_none() {
             welcome.push(encode(&ServerFrame::Resync(connected.snapshot.clone())));
         }
-        let events = missed
-            .unwrap_or_default()
-            .iter()
-            .filter(|event| event.is_for(connected.agent_id.as_str()));
+        let events =
+            missed.unwrap_or_default().iter().filter(|event| event.is_for(connected.agent_id.as_str()));
         welcome.extend(events.map(|event| event.frame.clone()));
         welcome
     }
@@ -44,17 +42,11 @@ impl Dialect for Native {
 }
 
 fn unsupported(detail: &str) -> Malformed {
-    Malformed {
-        reason: Reason::UnsupportedRequest,
-        detail: detail.into(),
-    }
+    Malformed { reason: Reason::UnsupportedRequest, detail: detail.into() }
 }
 
 fn failed(detail: String) -> Malformed {
-    Malformed {
-        reason: Reason::SerializationFailed,
-        detail,
-    }
+    Malformed { reason: Reason::SerializationFailed, detail }
 }
 
 fn parse(text: &[u8]) -> Result<Request, Malformed> {
@@ -67,9 +59,7 @@ fn parse(text: &[u8]) -> Result<Request, Malformed> {
         Some(Value::String(kind)) if kind == "connect_request" => {}
         Some(_) => return Err(unsupported("type is not connect_request")),
     }
-    let payload = frame
-        .remove("payload")
-        .ok_or_else(|| failed("payload is missing".into()))?;
+    let payload = frame.remove("payload").ok_or_else(|| failed("payload is missing".into()))?;
     let request = fields(&payload)?;
     Ok(Request {
         label: id(&request.agent_label, "agent_label")?,
@@ -108,16 +98,11 @@ fn fields(payload: &Value) -> Result<ConnectRequest, Malformed> {
 }
 
 fn resume_of(resume: &Value) -> Result<Resume, Malformed> {
-    let number = |field: &str| {
-        resume
-            .get(field)
-            .ok_or_else(|| failed(format!("payload.resume.{field} is missing")))
-    };
+    let number =
+        |field: &str| resume.get(field).ok_or_else(|| failed(format!("payload.resume.{field} is missing")));
     let wrong = |field: &str| failed(format!("payload.resume.{field} is not a whole number from 0"));
-    let session_id = number("session_id")?
-        .as_i64()
-        .filter(|id| *id >= 0)
-        .ok_or_else(|| wrong("session_id"))?;
+    let session_id =
+        number("session_id")?.as_i64().filter(|id| *id >= 0).ok_or_else(|| wrong("session_id"))?;
     let last_seq = number("last_seq")?.as_u64().ok_or_else(|| wrong("last_seq"))?;
     Ok(Resume { session_id, last_seq })
 }
@@ -156,20 +141,11 @@ mod tests {
     #[test]
     fn a_good_request_is_parsed() {
         let request = parse(payload(GOOD).as_bytes()).unwrap();
-        assert_eq!(
-            (request.label.as_str(), request.classroom_id.as_str()),
-            ("web", "math")
-        );
+        assert_eq!((request.label.as_str(), request.classroom_id.as_str()), ("web", "math"));
         assert_eq!(request.resume, None);
         let resume = format!(r#"{GOOD},"resume":{{"session_id":7,"last_seq":123}}"#);
         let request = parse(payload(&resume).as_bytes()).unwrap();
-        assert_eq!(
-            request.resume,
-            Some(Resume {
-                session_id: 7,
-                last_seq: 123
-            })
-        );
+        assert_eq!(request.resume, Some(Resume { session_id: 7, last_seq: 123 }));
     }
 
     #[test]
@@ -185,14 +161,8 @@ mod tests {
             ("{", "not JSON"),
             ("{}", "type is missing"),
             (r#"{"type":"connect_request"}"#, "payload is missing"),
-            (
-                &payload(r#""classroom_id":"c","token":"t""#),
-                "payload.agent_label is missing",
-            ),
-            (
-                &payload(r#""agent_label":"","classroom_id":"c","token":"t""#),
-                "payload.agent_label is empty",
-            ),
+            (&payload(r#""classroom_id":"c","token":"t""#), "payload.agent_label is missing"),
+            (&payload(r#""agent_label":"","classroom_id":"c","token":"t""#), "payload.agent_label is empty"),
             (
                 &payload(r#""agent_label":"web","classroom_id":"a.b","token":"t""#),
                 "payload.classroom_id must be",
@@ -201,18 +171,9 @@ mod tests {
                 &payload(r#""agent_label":"web","classroom_id":"c","token":1"#),
                 "payload.token is not a string",
             ),
-            (
-                &payload(&format!(r#"{GOOD},"resume":7"#)),
-                "payload.resume.session_id is missing",
-            ),
-            (
-                &payload(&format!(r#"{GOOD},"resume":{{"session_id":-1,"last_seq":0}}"#)),
-                "resume.session_id",
-            ),
-            (
-                &payload(&format!(r#"{GOOD},"resume":{{"session_id":1,"last_seq":"x"}}"#)),
-                "resume.last_seq",
-            ),
+            (&payload(&format!(r#"{GOOD},"resume":7"#)), "payload.resume.session_id is missing"),
+            (&payload(&format!(r#"{GOOD},"resume":{{"session_id":-1,"last_seq":0}}"#)), "resume.session_id"),
+            (&payload(&format!(r#"{GOOD},"resume":{{"session_id":1,"last_seq":"x"}}"#)), "resume.last_seq"),
         ];
         for (text, named) in cases {
             let (reason, detail) = refused(text);
@@ -234,11 +195,7 @@ mod tests {
             text(Reason::Replaced, &Words::default()),
             r#"{"type":"unrecoverable_session_error","payload":{"type":"replaced","title":"Replaced","status":422}}"#
         );
-        let words = Words {
-            reconnect_after_ms: Some(40),
-            reason: Some("shutdown"),
-            detail: None,
-        };
+        let words = Words { reconnect_after_ms: Some(40), reason: Some("shutdown"), detail: None };
         assert_eq!(
             text(Reason::Terminated, &words),
             concat!(

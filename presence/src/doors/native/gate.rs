@@ -28,11 +28,7 @@ pub enum Full {
 
 impl Gate {
     pub fn new(total_cap: usize, address_cap: usize) -> Arc<Self> {
-        Arc::new(Self {
-            waiting: Mutex::default(),
-            total_cap,
-            address_cap,
-        })
+        Arc::new(Self { waiting: Mutex::default(), total_cap, address_cap })
     }
 
     /// A place to wait in, or which cap leaves none.
@@ -47,10 +43,7 @@ impl Gate {
         }
         waiting.by_address.insert(address, here + 1);
         waiting.total += 1;
-        Ok(Permit {
-            gate: self.clone(),
-            address,
-        })
+        Ok(Permit { gate: self.clone(), address })
     }
 
     /// How many wait now.
@@ -59,9 +52,7 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -12,31 +12,21 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
-/// The response to send, and the socket that there is once it has been sent; or the response to a request that asks
-/// for no WebSocket.
+/// The response to send, and the socket that there is once it has been sent; none where the request asks for none.
 pub fn answer(
     request: Request,
     limits: Limits,
-) -> Result<(Response<Body>, impl Future<Output = Option<Socket>> + Send), Response<Body>> {
+) -> (Response<Body>, Option<impl Future<Output = Option<Socket>> + Send>) {
     let (mut parts, _) = request.into_parts();
     let upgrading = parts.extensions.remove::<OnUpgrade>();
     let response = create_response(&hyper::Request::from_parts(parts, ()));
     let (Ok(response), Some(upgrading)) = (response, upgrading) else {
         let websocket = [(header::UPGRADE, "websocket")];
-        return Err((
-            StatusCode::UPGRADE_REQUIRED,
-            websocket,
-            "this is a WebSocket, version 13",
-        )
-            .into_response());
+        let refused = (StatusCode::UPGRADE_REQUIRED, websocket, "this is a WebSocket, version 13");
+        return (refused.into_response(), None);
     };
-    let socket = async move {
-        upgrading
-            .await
-            .ok()
-            .and_then(|upgraded| connection(upgraded, limits))
-    };
-    Ok((response.map(|()| Body::empty()), socket))
+    let socket = async move { upgrading.await.ok().and_then(|upgraded| connection(upgraded, limits)) };
+    (response.map(|()| Body::empty()), Some(socket))
 }
 
 /// The connection under an upgrade, with what was read of it too early.

@@ -47,12 +47,7 @@ async fn upgrade(State(door): State<Arc<Door>>, request: Request) -> Response<Bo
         );
     }
     if !door.origins.admit(request.headers().get(header::ORIGIN)) {
-        return refuse(
-            metrics,
-            Refusal::Origin,
-            StatusCode::FORBIDDEN,
-            "this origin is not on the list",
-        );
+        return refuse(metrics, Refusal::Origin, StatusCode::FORBIDDEN, "this origin is not on the list");
     }
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -69,24 +64,18 @@ async fn upgrade(State(door): State<Arc<Door>>, request: Request) -> Response<Bo
             );
         }
         Err(gate::Full::Total) => {
-            return refuse(
-                metrics,
-                Refusal::TotalCap,
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many at once",
-            );
+            return refuse(metrics, Refusal::TotalCap, StatusCode::SERVICE_UNAVAILABLE, "too many at once");
         }
     };
-    let (response, upgrading) = match handshake::answer(request, door.limits) {
-        Ok(answered) => answered,
-        Err(refused) => return refused,
-    };
-    let tasks = door.engine.tasks.clone();
-    tasks.start_to_finish(async move {
-        if let Some(socket) = upgrading.await {
-            crate::runner::run(door.engine.clone(), socket, &frames::Native, permit).await;
-        }
-    });
+    let (response, upgrading) = handshake::answer(request, door.limits);
+    if let Some(upgrading) = upgrading {
+        let tasks = door.engine.tasks.clone();
+        tasks.start_to_finish(async move {
+            if let Some(socket) = upgrading.await {
+                crate::runner::run(door.engine.clone(), socket, &frames::Native, permit).await;
+            }
+        });
+    }
     response
 }
 

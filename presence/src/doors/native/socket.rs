@@ -61,23 +61,12 @@ impl Socket {
             .max_message_size(Some(limits.untrusted))
             .max_frame_size(Some(limits.untrusted));
         let protocol = WebSocketContext::from_partially_read(early, Role::Server, Some(config));
-        Self {
-            tcp,
-            protocol,
-            limits,
-            since_message: 0,
-            blocked: false,
-            closing: false,
-        }
+        Self { tcp, protocol, limits, since_message: 0, blocked: false, closing: false }
     }
 
     /// Whether fragments have gone on for longer than any message may.
     fn fragments_without_end(&self) -> bool {
-        let limit = self
-            .protocol
-            .get_config()
-            .max_message_size
-            .unwrap_or(self.limits.trusted);
+        let limit = self.protocol.get_config().max_message_size.unwrap_or(self.limits.trusted);
         self.since_message > 2 * limit + READ_BUFFER
     }
 
@@ -148,11 +137,7 @@ impl Transport for Socket {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.blocked {
-            self.poll_flush(cx)
-        } else {
-            Poll::Ready(Ok(()))
-        }
+        if self.blocked { self.poll_flush(cx) } else { Poll::Ready(Ok(())) }
     }
 
     fn send(&mut self, frame: Outgoing) {
@@ -165,10 +150,8 @@ impl Transport for Socket {
             Outgoing::Ping => Message::Ping(Bytes::new()),
             Outgoing::Close(reason) => {
                 self.closing = true;
-                let frame = CloseFrame {
-                    code: CloseCode::from(reason.row().code),
-                    reason: reason.row().name.into(),
-                };
+                let frame =
+                    CloseFrame { code: CloseCode::from(reason.row().code), reason: reason.row().name.into() };
                 Message::Close(Some(frame))
             }
         };
