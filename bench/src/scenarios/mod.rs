@@ -1,0 +1,23 @@
+//! The benchmarks, a file each: what is set up, what is measured, what is reported.
+
+pub(crate) mod connect;
+pub(crate) mod fanout;
+pub(crate) mod idle;
+mod search;
+
+use crate::agent::Guest;
+
+/// Agents spread evenly over classrooms.
+fn guests(agents: usize, classrooms: usize) -> Vec<Guest> {
+    let guest = |index| Guest {
+        label: format!("a{index}"),
+        classroom: format!("bench-{}", index % classrooms.max(1)),
+    };
+    (0..agents).map(guest).collect()
+}
+
+/// A count as a number to reckon with.
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
+fn number(count: usize) -> f64 {
+    count as f64
+}
