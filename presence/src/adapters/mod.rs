@@ -1,0 +1,12 @@
+//! The world behind the ports, one adapter a file or folder. An adapter sees ports and nothing above them; only the
+//! composition root names one.
+
+pub mod authn_jwt;
+pub mod authz_allow;
+mod authz_cache;
+pub mod authz_claims;
+pub mod authz_http;
+pub mod clock_system;
+pub mod crypto;
+mod outbound;
+mod recent;
