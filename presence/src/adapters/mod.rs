@@ -6,6 +6,8 @@ pub mod authz_allow;
 mod authz_cache;
 pub mod authz_claims;
 pub mod authz_http;
+pub mod bus_in_process;
+pub mod bus_nats;
 pub mod clock_system;
 pub mod crypto;
 mod outbound;
