@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo xtask`: the only build tool of this workspace.
+//!
+//! This file owns the command line and nothing else; each subcommand has its own file.
+//!
+//! Where to read next: `check.rs` (what must hold before a merge).
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a build tool talks to a terminal"
+)]
+
+mod check;
+mod house;
+mod process;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The build tool of presence")]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Format, house rules, clippy, licences, generated files: what must hold before a merge
+    Check,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode> {
+    process::watch_signals()?;
+    let workspace = Workspace::find()?;
+    match args.verb {
+        Verb::Check => Ok(check::run(&workspace)),
+    }
+}
