@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{house, process};
+use crate::{house, process, tools};
 
 struct Step {
     name: &'static str,
@@ -26,6 +26,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "clippy",
         run: clippy,
+    },
+    Step {
+        name: "deny",
+        run: deny,
     },
 ];
 
@@ -69,4 +73,19 @@ fn clippy(workspace: &Workspace) -> Result<()> {
         "-D",
         "warnings",
     ]))
+}
+
+fn deny(workspace: &Workspace) -> Result<()> {
+    let cargo_deny = tools::cargo_deny::ensure(workspace)?;
+    let ask = |args: &[&str]| {
+        let mut command = std::process::Command::new(&cargo_deny);
+        command
+            .current_dir(&workspace.root)
+            .args(["--log-level", "error", "--locked"]);
+        process::run(command.args(args))
+    };
+    // Advisories are looked up elsewhere: their database needs the network, and a check must not.
+    ask(&["check", "licenses", "sources"])?;
+    // Bans are about what is shipped; `presence-tests` brings a sibling service's old tree.
+    ask(&["--exclude", "presence-tests", "check", "bans"])
 }

@@ -12,6 +12,7 @@
 mod check;
 mod house;
 mod process;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
