@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{house, process, tools};
+use crate::{codegen, house, process, tools};
 
 struct Step {
     name: &'static str,
@@ -30,6 +30,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "deny",
         run: deny,
+    },
+    Step {
+        name: "generated",
+        run: |workspace| codegen::run(workspace, true),
     },
 ];
 

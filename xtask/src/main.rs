@@ -10,6 +10,7 @@
 )]
 
 mod check;
+mod codegen;
 mod house;
 mod process;
 mod tools;
@@ -33,6 +34,12 @@ struct Args {
 enum Verb {
     /// Format, house rules, clippy, licences, generated files: what must hold before a merge
     Check,
+    /// Write the committed generated files anew
+    Codegen {
+        /// Write nothing; fail when a committed file is not what the code says
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -51,5 +58,6 @@ fn run(args: Args) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match args.verb {
         Verb::Check => Ok(check::run(&workspace)),
+        Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
     }
 }
