@@ -13,6 +13,7 @@ mod check;
 mod codegen;
 mod house;
 mod process;
+mod servers;
 mod tools;
 mod workspace;
 
@@ -40,6 +41,12 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Start PostgreSQL, NATS and Redis; print their addresses, or run a command that sees them
+    Servers {
+        /// The command; without one, the servers run until Ctrl-C
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,5 +66,6 @@ fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
         Verb::Check => Ok(check::run(&workspace)),
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
+        Verb::Servers { command } => servers::run(&workspace, &command),
     }
 }

@@ -2,7 +2,9 @@
 //! and new enough, else brought into the cache. This file owns the cache folder, its lock, and finding programs.
 //! The cache lies outside the clone and may be thrown away at any time.
 
+pub(crate) mod apt;
 pub(crate) mod cargo_deny;
+pub(crate) mod nats;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
