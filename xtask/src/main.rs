@@ -1,8 +1,10 @@
 //! `cargo xtask`: the only build tool of this workspace.
 //!
-//! This file owns the command line and nothing else; each subcommand has its own file.
+//! This file owns the command line and nothing else; each subcommand has its own file. `test` is special in
+//! one way: whatever happens, its last line on stdout is `N passed, N failed`.
 //!
-//! Where to read next: `check.rs` (what must hold before a merge).
+//! Where to read next: `check.rs` (what must hold before a merge), `tiers.rs` (what `test` runs),
+//! `servers.rs` (PostgreSQL, NATS and Redis for a run).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,8 +14,10 @@
 mod check;
 mod codegen;
 mod house;
+mod libtest;
 mod process;
 mod servers;
+mod tiers;
 mod tools;
 mod workspace;
 
@@ -41,6 +45,15 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Run the tiers of tests; the last line is `N passed, N failed`
+    Test {
+        /// Only this tier (may be given again)
+        #[arg(long = "tier", value_name = "NAME")]
+        tiers: Vec<String>,
+        /// Handed to the test binaries (to autobahn: its case patterns)
+        #[arg(last = true, requires = "tiers")]
+        filter: Vec<String>,
+    },
     /// Start PostgreSQL, NATS and Redis; print their addresses, or run a command that sees them
     Servers {
         /// The command; without one, the servers run until Ctrl-C
@@ -66,6 +79,7 @@ fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
         Verb::Check => Ok(check::run(&workspace)),
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
+        Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
     }
 }
