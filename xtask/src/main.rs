@@ -11,6 +11,7 @@
     reason = "a build tool talks to a terminal"
 )]
 
+mod autobahn;
 mod check;
 mod codegen;
 mod house;

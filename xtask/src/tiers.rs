@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::libtest::{Counter, Tally};
-use crate::process;
 use crate::servers::Servers;
 use crate::workspace::Workspace;
+use crate::{autobahn, process};
 
 struct Tier {
     name: &'static str,
@@ -34,6 +34,11 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "service",
         run: service,
+    },
+    // The WebSocket conformance suite.
+    Tier {
+        name: "autobahn",
+        run: |run| autobahn::run(run.workspace, run.filter),
     },
     // To come, a row each: cluster (real Kubernetes), chaos (faults), browser (the real SDK).
 ];
@@ -204,7 +209,7 @@ mod tests {
             let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
             choose(&only).unwrap().iter().map(|tier| tier.name).collect()
         };
-        assert_eq!(names(&[]), ["unit", "contracts", "service"]);
+        assert_eq!(names(&[]), ["unit", "contracts", "service", "autobahn"]);
         assert_eq!(names(&["service", "unit"]), ["unit", "service"]);
         assert!(choose(&["nothing".to_owned()]).is_err());
     }

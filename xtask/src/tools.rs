@@ -3,6 +3,7 @@
 //! The cache lies outside the clone and may be thrown away at any time.
 
 pub(crate) mod apt;
+pub(crate) mod autobahn;
 pub(crate) mod cargo_deny;
 pub(crate) mod nats;
 
