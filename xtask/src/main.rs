@@ -12,6 +12,7 @@
 )]
 
 mod autobahn;
+mod bench;
 mod check;
 mod codegen;
 mod house;
@@ -61,6 +62,14 @@ enum Verb {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Run a benchmark on release binaries
+    Bench {
+        /// Which one; without a name, presence-bench lists what it has
+        name: Option<String>,
+        /// Handed to presence-bench
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -82,5 +91,6 @@ fn run(args: Args) -> Result<ExitCode> {
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
         Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
+        Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
     }
 }
