@@ -8,6 +8,7 @@ mod postgres;
 mod redis;
 pub(crate) mod run_folder;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use crate::{process, tools};
 #[derive(Debug)]
 pub(crate) struct Servers {
     _running: Vec<Server>,
-    _folder: RunFolder,
+    folder: RunFolder,
     env: Vec<(&'static str, String)>,
 }
 
@@ -58,9 +59,13 @@ impl Servers {
         ];
         Ok(Self {
             _running: vec![postgres, nats, redis],
-            _folder: folder,
+            folder,
             env,
         })
+    }
+
+    pub(crate) fn keep_logs(&self, to: &Path) -> Result<()> {
+        self.folder.keep_logs(to)
     }
 
     pub(crate) fn tell(&self, command: &mut Command) {

@@ -81,6 +81,9 @@ pub(crate) fn run(workspace: &Workspace, only: &[String], filter: &[String]) -> 
             break;
         }
     }
+    if outcomes.iter().any(|outcome| outcome.tally.failed > 0) {
+        run.keep_logs();
+    }
     drop(run); // stops the servers, which may have something to say: nothing may follow the last line
     Ok(report(&outcomes))
 }
@@ -140,6 +143,15 @@ impl Run<'_> {
             .get_or_insert_with(|| Servers::start(workspace).map_err(|error| format!("{error:#}")))
             .as_ref();
         servers.map_err(|error| anyhow!("{error}"))
+    }
+
+    fn keep_logs(&self) {
+        let Some(Ok(servers)) = &self.servers else { return };
+        let to = self.workspace.target().join("test-logs");
+        match servers.keep_logs(&to) {
+            Ok(()) => println!("test: the servers' logs are in {}", to.display()),
+            Err(error) => println!("test: the servers' logs are lost: {error:#}"),
+        }
     }
 
     /// An integration test target of that name, wherever in the workspace, with the servers.

@@ -37,6 +37,22 @@ impl RunFolder {
         fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(path)
     }
+
+    /// Copies the servers' logs to where they outlive the run.
+    pub(crate) fn keep_logs(&self, to: &Path) -> Result<()> {
+        fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
+        for server in fs::read_dir(self.folder.path())
+            .context("list the servers")?
+            .flatten()
+        {
+            let name = format!("{}.log", server.file_name().to_string_lossy());
+            let log = server.path().join(&name);
+            if log.exists() {
+                fs::copy(&log, to.join(&name)).with_context(|| format!("copy {}", log.display()))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Best effort: what cannot be removed belongs to somebody else.
