@@ -27,11 +27,7 @@ const LIMIT: Duration = Duration::from_mins(15);
 /// `cases` are patterns like `7.*`; none means all.
 pub(crate) fn run(workspace: &Workspace, cases: &[String]) -> Result<Tally> {
     let wstest = tools::autobahn::ensure()?;
-    process::run(
-        workspace
-            .cargo()
-            .args(["build", "--quiet", "--workspace", "--example", "echo"]),
-    )?;
+    process::run(workspace.cargo().args(["build", "--quiet", "--workspace", "--example", "echo"]))?;
     let run_folder = RunFolder::make()?;
     let echo = start_echo(&run_folder, &workspace.built("debug/examples", "echo"))?;
     let report = workspace.target().join("autobahn");
@@ -45,10 +41,7 @@ pub(crate) fn run(workspace: &Workspace, cases: &[String]) -> Result<Tally> {
         tally.failed += 1;
     }
     if tally.failed > 0 {
-        println!(
-            "autobahn: what was sent and received is in {}",
-            report.join("index.html").display()
-        );
+        println!("autobahn: what was sent and received is in {}", report.join("index.html").display());
     }
     Ok(tally)
 }
@@ -80,22 +73,14 @@ fn drive(wstest: &Path, folder: &Path, report: &Path, port: u16, cases: &[String
     let spec_file = folder.join("fuzzingclient.json");
     fs::write(&spec_file, spec.to_string()).context("write the Autobahn specification")?;
     let mut command = Command::new(wstest);
-    command
-        .current_dir(folder)
-        .env_remove("PYTHONPATH")
-        .env_remove("PYTHONHOME");
-    command
-        .args(["--mode", "fuzzingclient", "--spec"])
-        .arg(&spec_file);
+    command.current_dir(folder).env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+    command.args(["--mode", "fuzzingclient", "--spec"]).arg(&spec_file);
     let mut said = Vec::new();
     let status = process::stream(&mut command, Some(LIMIT), |line| said.push(line.to_owned()))?;
     let index = report.join("index.json");
     if !status.success() || !index.exists() {
         let tail = said[said.len().saturating_sub(20)..].join("\n");
-        bail!(
-            "`{}` made no report ({status}):\n{tail}",
-            process::describe(&command)
-        );
+        bail!("`{}` made no report ({status}):\n{tail}", process::describe(&command));
     }
     let text = fs::read_to_string(&index).context("read the Autobahn report")?;
     serde_json::from_str(&text).context("read the Autobahn report")
@@ -116,9 +101,7 @@ impl Verdict {
 }
 
 fn verdicts(index: &Value) -> Result<Vec<Verdict>> {
-    let cases = index["presence"]
-        .as_object()
-        .context("the Autobahn report has no agent `presence`")?;
+    let cases = index["presence"].as_object().context("the Autobahn report has no agent `presence`")?;
     let word = |case: &Value, key: &str| case[key].as_str().unwrap_or("absent").to_owned();
     let verdict = |(case, found): (&String, &Value)| Verdict {
         case: case.clone(),
@@ -134,19 +117,11 @@ fn summarise(verdicts: &[Verdict]) -> Tally {
         if verdict.passed() {
             tally.passed += 1;
         } else {
-            println!(
-                "autobahn: case {} FAILED: {}, close {}",
-                verdict.case, verdict.behavior, verdict.close
-            );
+            println!("autobahn: case {} FAILED: {}, close {}", verdict.case, verdict.behavior, verdict.close);
             tally.failed += 1;
         }
     }
-    let of = |behavior: &str| {
-        verdicts
-            .iter()
-            .filter(|verdict| verdict.behavior == behavior)
-            .count()
-    };
+    let of = |behavior: &str| verdicts.iter().filter(|verdict| verdict.behavior == behavior).count();
     let (strict, lax, informational) = (of("OK"), of("NON-STRICT"), of("INFORMATIONAL"));
     println!(
         "autobahn: {} cases: {strict} strictly OK, {lax} non-strict, {informational} informational, {} failed",
@@ -176,10 +151,7 @@ mod tests {
             "2.1": { "behavior": "OK", "behaviorClose": "UNCLEAN" },
             "2.2": { "behavior": "OK" },
         }});
-        assert_eq!(
-            summarise(&verdicts(&report).unwrap()),
-            Tally { passed: 3, failed: 4 }
-        );
+        assert_eq!(summarise(&verdicts(&report).unwrap()), Tally { passed: 3, failed: 4 });
     }
 
     #[test]

@@ -10,14 +10,7 @@ use crate::servers::Servers;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>, rest: &[String]) -> Result<ExitCode> {
-    let build = [
-        "build",
-        "--release",
-        "--package",
-        "presence",
-        "--package",
-        "presence-bench",
-    ];
+    let build = ["build", "--release", "--package", "presence", "--package", "presence-bench"];
     process::run(workspace.cargo().args(build))?;
     let servers = Servers::start(workspace)?;
     let mut bench = Command::new(workspace.built("release", "presence-bench"));

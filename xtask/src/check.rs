@@ -15,26 +15,11 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        run: fmt,
-    },
-    Step {
-        name: "house",
-        run: house::check,
-    },
-    Step {
-        name: "clippy",
-        run: clippy,
-    },
-    Step {
-        name: "deny",
-        run: deny,
-    },
-    Step {
-        name: "generated",
-        run: |workspace| codegen::run(workspace, true),
-    },
+    Step { name: "fmt", run: fmt },
+    Step { name: "house", run: house::check },
+    Step { name: "clippy", run: clippy },
+    Step { name: "deny", run: deny },
+    Step { name: "generated", run: |workspace| codegen::run(workspace, true) },
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
@@ -83,9 +68,7 @@ fn deny(workspace: &Workspace) -> Result<()> {
     let cargo_deny = tools::cargo_deny::ensure(workspace)?;
     let ask = |args: &[&str]| {
         let mut command = std::process::Command::new(&cargo_deny);
-        command
-            .current_dir(&workspace.root)
-            .args(["--log-level", "error", "--locked"]);
+        command.current_dir(&workspace.root).args(["--log-level", "error", "--locked"]);
         process::run(command.args(args))
     };
     // Advisories are looked up elsewhere: their database needs the network, and a check must not.

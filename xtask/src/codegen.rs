@@ -16,22 +16,10 @@ struct Generated {
 }
 
 const FILES: &[Generated] = &[
-    Generated {
-        file: "docs/config.schema.json",
-        from: &["config-schema"],
-    },
-    Generated {
-        file: "docs/openapi.json",
-        from: &["openapi"],
-    },
-    Generated {
-        file: "docs/ERRORS.md",
-        from: &["errors-doc"],
-    },
-    Generated {
-        file: "docs/protocol.schema.json",
-        from: &["protocol-schema"],
-    },
+    Generated { file: "docs/config.schema.json", from: &["config-schema"] },
+    Generated { file: "docs/openapi.json", from: &["openapi"] },
+    Generated { file: "docs/ERRORS.md", from: &["errors-doc"] },
+    Generated { file: "docs/protocol.schema.json", from: &["protocol-schema"] },
 ];
 
 const MEND: &str = "cargo xtask codegen";
@@ -39,11 +27,7 @@ const MEND: &str = "cargo xtask codegen";
 pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {
     // The whole workspace, as tests and clippy build it: with `-p presence` the dependencies would get other
     // features and be built twice.
-    process::run(
-        workspace
-            .cargo()
-            .args(["build", "--quiet", "--workspace", "--bin", "presence"]),
-    )?;
+    process::run(workspace.cargo().args(["build", "--quiet", "--workspace", "--bin", "presence"]))?;
     let presence = workspace.built("debug", "presence");
     let mut stale = Vec::new();
     for generated in FILES {
@@ -61,10 +45,7 @@ pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {
     }
     match (stale.is_empty(), check) {
         (true, _) => Ok(()),
-        (false, true) => bail!(
-            "not up to date: {}; mend with `{MEND}` and commit",
-            stale.join(", ")
-        ),
+        (false, true) => bail!("not up to date: {}; mend with `{MEND}` and commit", stale.join(", ")),
         (false, false) => bail!("not written: {}", stale.join(", ")),
     }
 }

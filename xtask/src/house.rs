@@ -41,31 +41,17 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn at(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Fail,
-            place: format!("{path}:{line}"),
-            what: what.into(),
-        }
+        Self { severity: Severity::Fail, place: format!("{path}:{line}"), what: what.into() }
     }
 
     pub(crate) fn of(path: &str, what: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Fail,
-            place: path.to_owned(),
-            what: what.into(),
-        }
+        Self { severity: Severity::Fail, place: path.to_owned(), what: what.into() }
     }
 }
 
 /// Rules that look at one file at a time.
-const FILE_RULES: &[fn(&SourceFile) -> Vec<Finding>] = &[
-    shape::check,
-    layers::check,
-    spawns::check,
-    purity::check,
-    reasons::check,
-    machine_paths::check,
-];
+const FILE_RULES: &[fn(&SourceFile) -> Vec<Finding>] =
+    &[shape::check, layers::check, spawns::check, purity::check, reasons::check, machine_paths::check];
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut findings = manifests::check(&workspace.metadata);
@@ -93,10 +79,7 @@ fn report(findings: &[Finding]) -> Result<()> {
         };
         println!("  {mark}: {}: {}", finding.place, finding.what);
     }
-    let failures = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Fail)
-        .count();
+    let failures = findings.iter().filter(|finding| finding.severity == Severity::Fail).count();
     if failures > 0 {
         bail!("{failures} violation(s) of the house rules");
     }
@@ -105,10 +88,7 @@ fn report(findings: &[Finding]) -> Result<()> {
 
 #[cfg(test)]
 pub(crate) fn file(path: &str, text: &str) -> SourceFile {
-    SourceFile {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    }
+    SourceFile { path: path.to_owned(), text: text.to_owned() }
 }
 
 #[cfg(test)]
@@ -117,11 +97,7 @@ mod tests {
 
     #[test]
     fn a_failure_fails_and_a_warning_does_not() {
-        let warning = Finding {
-            severity: Severity::Warn,
-            place: "a.rs".into(),
-            what: "long".into(),
-        };
+        let warning = Finding { severity: Severity::Warn, place: "a.rs".into(), what: "long".into() };
         assert!(report(&[warning]).is_ok());
         assert!(report(&[Finding::of("a.rs", "too long")]).is_err());
     }

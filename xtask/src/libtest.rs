@@ -70,13 +70,7 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.01s",
             "test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.01s",
         ]);
-        assert_eq!(
-            counter.finish(false),
-            Tally {
-                passed: 13,
-                failed: 2
-            }
-        );
+        assert_eq!(counter.finish(false), Tally { passed: 13, failed: 2 });
     }
 
     #[test]
@@ -97,9 +91,6 @@ mod tests {
 
     #[test]
     fn a_test_that_prints_such_a_line_inside_another_is_not_counted() {
-        assert_eq!(
-            counted(&["it said: test result: ok. 5 passed"]).finish(true),
-            Tally::default()
-        );
+        assert_eq!(counted(&["it said: test result: ok. 5 passed"]).finish(true), Tally::default());
     }
 }

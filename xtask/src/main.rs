@@ -5,11 +5,7 @@
 //!
 //! Where to read next: `check.rs` (what must hold before a merge), `tiers.rs` (what `test` runs),
 //! `servers.rs` (PostgreSQL, NATS and Redis for a run).
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a build tool talks to a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a build tool talks to a terminal")]
 
 mod autobahn;
 mod bench;

@@ -114,9 +114,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// Like `output`, but silent: to ask whether a tool is there and works. Its stderr is the tool's business.
 pub(crate) fn probe(command: &mut Command) -> Option<String> {
     let done = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    done.status
-        .success()
-        .then(|| String::from_utf8_lossy(&done.stdout).into_owned())
+    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
 /// Runs to the end and shows each line of stdout to `on_line`. `limit` bounds the whole run.
@@ -139,9 +137,7 @@ pub(crate) fn stream(
 /// Runs a developer's command on our terminal, stdin and all.
 pub(crate) fn run_guest(command: &mut Command) -> Result<ExitStatus> {
     check_interrupted()?;
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("start `{}`", describe(command)))?;
+    let mut child = command.spawn().with_context(|| format!("start `{}`", describe(command)))?;
     set_foreground(Foreground::Guest(Pid::from_child(&child)));
     let status = child.wait();
     set_foreground(Foreground::Nobody);
@@ -151,9 +147,7 @@ pub(crate) fn run_guest(command: &mut Command) -> Result<ExitStatus> {
 fn start(command: &mut Command) -> Result<Child> {
     check_interrupted()?;
     command.stdin(Stdio::null()).process_group(0);
-    let child = command
-        .spawn()
-        .with_context(|| format!("start `{}`", describe(command)))?;
+    let child = command.spawn().with_context(|| format!("start `{}`", describe(command)))?;
     set_foreground(Foreground::Group(Pid::from_child(&child)));
     Ok(child)
 }
@@ -179,9 +173,7 @@ fn read_lines(from: ChildStdout) -> Receiver<String> {
         let mut reader = BufReader::new(from);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let text = String::from_utf8_lossy(&line)
-                .trim_end_matches(['\r', '\n'])
-                .to_owned();
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
             if send.send(text).is_err() {
                 return;
             }
@@ -205,10 +197,7 @@ fn pump(
             Err(RecvTimeoutError::Timeout) => {}
         }
         if gone.is_none() {
-            gone = child
-                .try_wait()
-                .context("wait")?
-                .map(|status| (status, Instant::now()));
+            gone = child.try_wait().context("wait")?.map(|status| (status, Instant::now()));
         }
         if let Some((status, since)) = gone
             && since.elapsed() > AFTERMATH

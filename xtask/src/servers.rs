@@ -30,26 +30,17 @@ pub(crate) struct Servers {
 impl Servers {
     /// Makes sure of the programs, starts the servers and waits until each answers.
     pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
-        let (postgres_bin, redis_server, nats_server) = (
-            tools::apt::postgres_bin()?,
-            tools::apt::redis_server()?,
-            tools::nats::ensure()?,
-        );
+        let (postgres_bin, redis_server, nats_server) =
+            (tools::apt::postgres_bin()?, tools::apt::redis_server()?, tools::nats::ensure()?);
         let started = Instant::now();
         let folder = RunFolder::make()?;
         let postgres = postgres::start(&folder, &postgres_bin)?;
         let nats = nats::start(&folder, &nats_server)?;
         let redis = redis::start(&folder, &redis_server)?;
-        println!(
-            "servers: PostgreSQL, NATS and Redis run ({:.1} s)",
-            started.elapsed().as_secs_f64()
-        );
+        println!("servers: PostgreSQL, NATS and Redis run ({:.1} s)", started.elapsed().as_secs_f64());
         let presence = workspace.built("debug", "presence");
         let env = vec![
-            (
-                "PRESENCE_TEST_POSTGRES",
-                format!("postgres://postgres@127.0.0.1:{}/postgres", postgres.port),
-            ),
+            ("PRESENCE_TEST_POSTGRES", format!("postgres://postgres@127.0.0.1:{}/postgres", postgres.port)),
             ("PRESENCE_TEST_PG_BIN", postgres_bin.display().to_string()),
             ("PRESENCE_TEST_NATS", format!("nats://127.0.0.1:{}", nats.port)),
             ("PRESENCE_TEST_NATS_SERVER", nats_server.display().to_string()),
@@ -57,11 +48,7 @@ impl Servers {
             ("PRESENCE_TEST_BIN", presence.display().to_string()),
             ("PRESENCE_TEST_CACHE", tools::cache()?.display().to_string()),
         ];
-        Ok(Self {
-            _running: vec![postgres, nats, redis],
-            folder,
-            env,
-        })
+        Ok(Self { _running: vec![postgres, nats, redis], folder, env })
     }
 
     pub(crate) fn keep_logs(&self, to: &Path) -> Result<()> {
@@ -91,8 +78,5 @@ pub(crate) fn run(workspace: &Workspace, command: &[String]) -> Result<ExitCode>
     guest.args(args);
     servers.tell(&mut guest);
     let status = process::run_guest(&mut guest)?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -21,25 +21,13 @@ struct Tier {
 
 const TIERS: &[Tier] = &[
     // Everything that needs nothing: all libraries and binaries, and test targets that are no tier themselves.
-    Tier {
-        name: "unit",
-        run: unit,
-    },
+    Tier { name: "unit", run: unit },
     // One suite per port against every adapter, with real PostgreSQL and NATS.
-    Tier {
-        name: "contracts",
-        run: |run| run.target("contracts"),
-    },
+    Tier { name: "contracts", run: |run| run.target("contracts") },
     // Real `presence` processes.
-    Tier {
-        name: "service",
-        run: service,
-    },
+    Tier { name: "service", run: service },
     // The WebSocket conformance suite.
-    Tier {
-        name: "autobahn",
-        run: |run| autobahn::run(run.workspace, run.filter),
-    },
+    Tier { name: "autobahn", run: |run| autobahn::run(run.workspace, run.filter) },
     // To come, a row each: cluster (real Kubernetes), chaos (faults), browser (the real SDK).
 ];
 
@@ -62,21 +50,13 @@ struct Outcome {
 
 pub(crate) fn run(workspace: &Workspace, only: &[String], filter: &[String]) -> Result<ExitCode> {
     let chosen = choose(only)?;
-    let mut run = Run {
-        workspace,
-        filter,
-        servers: None,
-    };
+    let mut run = Run { workspace, filter, servers: None };
     let mut outcomes = Vec::new();
     for tier in chosen {
         println!("test: {} …", tier.name);
         let started = Instant::now();
         let tally = settle(tier.name, (tier.run)(&mut run));
-        outcomes.push(Outcome {
-            name: tier.name,
-            tally,
-            seconds: started.elapsed().as_secs_f64(),
-        });
+        outcomes.push(Outcome { name: tier.name, tally, seconds: started.elapsed().as_secs_f64() });
         if process::check_interrupted().is_err() {
             break;
         }
@@ -93,10 +73,7 @@ fn choose(only: &[String]) -> Result<Vec<&'static Tier>> {
     if let Some(unknown) = only.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("there is no tier `{unknown}`; there are {}", known.join(", "));
     }
-    Ok(TIERS
-        .iter()
-        .filter(|tier| only.is_empty() || only.iter().any(|name| name == tier.name))
-        .collect())
+    Ok(TIERS.iter().filter(|tier| only.is_empty() || only.iter().any(|name| name == tier.name)).collect())
 }
 
 /// What could not run, and what ran nothing, failed.
@@ -116,23 +93,13 @@ fn settle(name: &str, outcome: Result<Tally>) -> Tally {
 
 fn report(outcomes: &[Outcome]) -> ExitCode {
     let mut sum = Tally::default();
-    println!(
-        "\n{:<12} {:>7} {:>7} {:>8}",
-        "tier", "passed", "failed", "seconds"
-    );
+    println!("\n{:<12} {:>7} {:>7} {:>8}", "tier", "passed", "failed", "seconds");
     for Outcome { name, tally, seconds } in outcomes {
-        println!(
-            "{name:<12} {:>7} {:>7} {seconds:>8.1}",
-            tally.passed, tally.failed
-        );
+        println!("{name:<12} {:>7} {:>7} {seconds:>8.1}", tally.passed, tally.failed);
         sum.add(*tally);
     }
     println!("{} passed, {} failed", sum.passed, sum.failed);
-    if sum.failed > 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if sum.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 impl Run<'_> {
@@ -169,9 +136,7 @@ impl Run<'_> {
 
     fn cargo_test(&self, select: &[String]) -> Command {
         let mut command = self.workspace.cargo();
-        command
-            .args(["test", "--quiet", "--workspace", "--no-fail-fast"])
-            .args(select);
+        command.args(["test", "--quiet", "--workspace", "--no-fail-fast"]).args(select);
         command
     }
 }
@@ -190,11 +155,7 @@ fn unit(run: &mut Run<'_>) -> Result<Tally> {
 }
 
 fn service(run: &mut Run<'_>) -> Result<Tally> {
-    process::run(
-        run.workspace
-            .cargo()
-            .args(["build", "--quiet", "--workspace", "--bin", "presence"]),
-    )?;
+    process::run(run.workspace.cargo().args(["build", "--quiet", "--workspace", "--bin", "presence"]))?;
     run.target("service")
 }
 

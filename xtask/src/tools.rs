@@ -17,11 +17,7 @@ use crate::process;
 
 /// The cache: `$PRESENCE_XTASK_CACHE`, else below `$XDG_CACHE_HOME`, else below `~/.cache`.
 pub(crate) fn cache() -> Result<PathBuf> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("PRESENCE_XTASK_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("presence-xtask")))
         .or_else(|| Some(set("HOME")?.join(".cache/presence-xtask")))
@@ -53,15 +49,12 @@ pub(crate) fn lock_cache() -> Result<File> {
 /// A program in `PATH`.
 pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|candidate| is_program(candidate))
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
 }
 
 pub(crate) fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// Folders below `parent` whose name starts so, the highest version first.
@@ -80,13 +73,8 @@ pub(crate) fn versioned(parent: &Path, prefix: &str) -> Vec<PathBuf> {
 /// The first version number in a text: `nats-server: v2.15.2-rc1` is `[2, 15, 2]`.
 pub(crate) fn version(text: &str) -> Vec<u32> {
     let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(digits.len());
-    digits[..end]
-        .split('.')
-        .filter_map(|part| part.parse().ok())
-        .collect()
+    let end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
+    digits[..end].split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]

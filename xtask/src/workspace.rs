@@ -20,10 +20,7 @@ impl Workspace {
         // Cargo sets the variable for `cargo run`; the fallback serves a binary started by hand.
         let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = manifest_dir
-            .parent()
-            .context("xtask lies inside the workspace")?
-            .to_owned();
+        let root = manifest_dir.parent().context("xtask lies inside the workspace")?.to_owned();
         let mut ask = cargo(&root);
         ask.args(["metadata", "--no-deps", "--format-version", "1"]);
         let metadata = serde_json::from_str(&process::output(&mut ask)?).context("read cargo metadata")?;
@@ -40,23 +37,16 @@ impl Workspace {
     }
 
     pub(crate) fn target(&self) -> PathBuf {
-        self.metadata["target_directory"]
-            .as_str()
-            .map_or_else(|| self.root.join("target"), PathBuf::from)
+        self.metadata["target_directory"].as_str().map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 
     /// Paths of all files that are, or could be, committed; relative to the root.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
         let mut git = Command::new("git");
-        git.current_dir(&self.root)
-            .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
+        git.current_dir(&self.root).args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
         let listed = process::output(&mut git)?;
-        let mut files: Vec<String> = listed
-            .trim_end()
-            .split('\0')
-            .filter(|path| !path.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let mut files: Vec<String> =
+            listed.trim_end().split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
         files.sort_unstable();
         files.dedup();
         Ok(files)
@@ -67,9 +57,8 @@ impl Workspace {
         let mut names = Vec::new();
         for package in self.metadata["packages"].as_array().into_iter().flatten() {
             for target in package["targets"].as_array().into_iter().flatten() {
-                let is_test = target["kind"]
-                    .as_array()
-                    .is_some_and(|kinds| kinds.iter().any(|k| k == "test"));
+                let is_test =
+                    target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == "test"));
                 if let (true, Some(name)) = (is_test, target["name"].as_str()) {
                     names.push(name.to_owned());
                 }

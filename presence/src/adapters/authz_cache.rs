@@ -24,11 +24,8 @@ pub struct CacheOptions {
 }
 
 impl CacheOptions {
-    pub const DEFAULT: Self = Self {
-        capacity: 10_000,
-        allowed: Duration::from_secs(30),
-        denied: Duration::from_secs(5),
-    };
+    pub const DEFAULT: Self =
+        Self { capacity: 10_000, allowed: Duration::from_secs(30), denied: Duration::from_secs(5) };
 }
 
 impl Default for CacheOptions {
@@ -61,11 +58,7 @@ pub(super) struct Decisions {
 
 impl Decisions {
     pub(super) fn new(options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            kept: Mutex::new(Recent::new(options.capacity)),
-            options,
-            clock,
-        }
+        Self { kept: Mutex::new(Recent::new(options.capacity)), options, clock }
     }
 
     pub(super) fn recall(&self, question: &Question) -> Option<bool> {
@@ -80,11 +73,7 @@ impl Decisions {
     }
 
     pub(super) fn remember(&self, question: Question, allowed: bool) {
-        let ttl = if allowed {
-            self.options.allowed
-        } else {
-            self.options.denied
-        };
+        let ttl = if allowed { self.options.allowed } else { self.options.denied };
         let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let until = self.clock.now().after(millis);
         self.lock().insert(question, Decision { allowed, until });

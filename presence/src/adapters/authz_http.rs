@@ -122,10 +122,7 @@ impl HttpAuthz {
             return Err(OptionsError::Concurrency);
         }
         if let Some(path) = &options.token_file {
-            read_bearer(path).await.map_err(|source| OptionsError::Token {
-                path: path.clone(),
-                source,
-            })?;
+            read_bearer(path).await.map_err(|source| OptionsError::Token { path: path.clone(), source })?;
         }
         Ok(Self {
             client: outbound::client(&url, options.timeout).map_err(OptionsError::Client)?,
@@ -145,10 +142,7 @@ impl HttpAuthz {
             let bearer = read_bearer(path).await.map_err(Undecided::Token)?;
             request = request.header(AUTHORIZATION, bearer);
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|e| Undecided::Send(e.without_url()))?;
+        let response = request.send().await.map_err(|e| Undecided::Send(e.without_url()))?;
         decide(response, question.action).await
     }
 
@@ -158,14 +152,8 @@ impl HttpAuthz {
             Object::AllClassrooms => vec!["classrooms"],
         };
         Request {
-            subject: Named {
-                namespace: question.audience.as_str(),
-                value: question.account.as_str(),
-            },
-            object: Named {
-                namespace: &self.object_namespace,
-                value,
-            },
+            subject: Named { namespace: question.audience.as_str(), value: question.account.as_str() },
+            object: Named { namespace: &self.object_namespace, value },
             action: question.action.as_str(),
         }
     }

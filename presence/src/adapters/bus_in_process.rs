@@ -33,11 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            event_body: Body::default(),
-            max_events: 64 * 1024,
-            max_bytes: 64 * 1024 * 1024,
-        }
+        Self { event_body: Body::default(), max_events: 64 * 1024, max_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -102,10 +98,7 @@ impl Bus for InProcessBus {
             let arrival = listener.next().await?;
             Some((arrival, listener))
         });
-        Ok(Subscription {
-            position,
-            arrivals: arrivals.boxed(),
-        })
+        Ok(Subscription { position, arrivals: arrivals.boxed() })
     }
 
     async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Result<Backlog, Fault> {

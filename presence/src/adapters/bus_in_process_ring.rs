@@ -58,11 +58,7 @@ pub(super) enum Caught {
 
 impl Room {
     fn new(floor: u64) -> Self {
-        Self {
-            events: VecDeque::new(),
-            floor,
-            bell: watch::Sender::new(0),
-        }
+        Self { events: VecDeque::new(), floor, bell: watch::Sender::new(0) }
     }
 }
 
@@ -98,12 +94,7 @@ impl Ring {
         }
         self.last += 1;
         let seq = self.last;
-        let raw = Raw {
-            subject: message.subject,
-            seq,
-            body: message.body,
-            header: &header,
-        };
+        let raw = Raw { subject: message.subject, seq, body: message.body, header: &header };
         let id: Option<Arc<str>> = id.map(Into::into);
         let event = Event::decode(&raw).map_err(|poison| self.poison.count(poison)).ok();
         let bytes = message.body.len() + event.as_ref().map_or(0, |event| event.frame.len());
@@ -112,12 +103,7 @@ impl Ring {
             self.ids.insert(id.clone(), seq);
         }
         let classroom = event.as_ref().map(|event| event.classroom_id.clone());
-        self.order.push_back(Kept {
-            seq,
-            id,
-            classroom,
-            bytes,
-        });
+        self.order.push_back(Kept { seq, id, classroom, bytes });
         if let Some(event) = event {
             let floor = self.forgotten;
             let room = self.rooms.entry(event.classroom_id.clone());

@@ -15,9 +15,7 @@ impl SystemClock {
     /// Its monotonic time starts at 0 here. Make one for the process and share it.
     pub fn start() -> Self {
         // tokio's, not std's: a test that pauses time pauses this clock too.
-        Self {
-            origin: Instant::now(),
-        }
+        Self { origin: Instant::now() }
     }
 }
 

@@ -58,22 +58,14 @@ pub(super) fn client(url: &Url, whole: Duration) -> Result<Client, reqwest::Erro
         .connect_timeout(whole.min(Duration::from_secs(2)))
         .timeout(whole);
     // A proxy from the environment cannot reach this machine's loopback.
-    let builder = if is_loopback(url) {
-        builder.no_proxy()
-    } else {
-        builder
-    };
+    let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
     builder.build()
 }
 
 /// The whole body, or an error once it grows past `limit`.
 pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|e| ReadError::Broken(e.without_url()))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|e| ReadError::Broken(e.without_url()))? {
         if body.len() + chunk.len() > limit {
             return Err(ReadError::TooLarge(limit));
         }
@@ -105,24 +97,14 @@ mod tests {
             assert!(matches!(parse_url(bad, false), Err(UrlError::Plain(_))), "{bad}");
             assert!(parse_url(bad, true).is_ok(), "{bad}");
         }
-        for bad in [
-            "",
-            "iam.example.org",
-            "file:///etc/passwd",
-            "ftp://a/b",
-            "data:,x",
-        ] {
+        for bad in ["", "iam.example.org", "file:///etc/passwd", "ftp://a/b", "data:,x"] {
             assert!(parse_url(bad, true).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn an_error_shows_neither_credentials_nor_query() {
-        for text in [
-            "https://me:hunter2@iam.example.org/",
-            "nonsense?key=hunter2",
-            "me:hunter2@x",
-        ] {
+        for text in ["https://me:hunter2@iam.example.org/", "nonsense?key=hunter2", "me:hunter2@x"] {
             let error = parse_url(text, false).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{text}");
         }

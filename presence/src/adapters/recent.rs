@@ -20,11 +20,7 @@ pub(super) struct Recent<K, V> {
 impl<K: Eq + Hash, V> Recent<K, V> {
     /// Holds at most `capacity` entries; none when it is below 2.
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            generation: capacity / 2,
-        }
+        Self { young: HashMap::new(), old: HashMap::new(), generation: capacity / 2 }
     }
 
     pub(super) fn get(&mut self, key: &K) -> Option<&V> {
@@ -57,9 +53,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
 
 impl<K: Eq + Hash, V> Debug for Recent<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recent")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Recent").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -12,34 +12,13 @@ struct Layer {
 
 /// `app` is the composition root: it alone names everything.
 const LAYERS: &[Layer] = &[
-    Layer {
-        name: "app",
-        may_not_name: &[],
-    },
-    Layer {
-        name: "doors",
-        may_not_name: &["adapters"],
-    },
-    Layer {
-        name: "flows",
-        may_not_name: &["doors", "adapters"],
-    },
-    Layer {
-        name: "adapters",
-        may_not_name: &["flows", "doors", "hub"],
-    },
-    Layer {
-        name: "ports",
-        may_not_name: &["flows", "doors", "adapters", "hub", "lifecycle"],
-    },
-    Layer {
-        name: "hub",
-        may_not_name: &["adapters"],
-    },
-    Layer {
-        name: "lifecycle",
-        may_not_name: &["adapters"],
-    },
+    Layer { name: "app", may_not_name: &[] },
+    Layer { name: "doors", may_not_name: &["adapters"] },
+    Layer { name: "flows", may_not_name: &["doors", "adapters"] },
+    Layer { name: "adapters", may_not_name: &["flows", "doors", "hub"] },
+    Layer { name: "ports", may_not_name: &["flows", "doors", "adapters", "hub", "lifecycle"] },
+    Layer { name: "hub", may_not_name: &["adapters"] },
+    Layer { name: "lifecycle", may_not_name: &["adapters"] },
 ];
 
 /// For all other modules.
@@ -57,25 +36,15 @@ pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
         return Vec::new();
     };
     let own = module.first().map_or("the crate's root", String::as_str);
-    let forbidden = LAYERS
-        .iter()
-        .find(|layer| layer.name == own)
-        .map_or(ELSE_MAY_NOT_NAME, |it| it.may_not_name);
+    let forbidden =
+        LAYERS.iter().find(|layer| layer.name == own).map_or(ELSE_MAY_NOT_NAME, |it| it.may_not_name);
     paths(&without_tests(&tokens(&file.text)), &module, "presence")
         .iter()
         .filter(|path| {
-            path.local
-                && path
-                    .segments
-                    .first()
-                    .is_some_and(|first| forbidden.contains(&first.as_str()))
+            path.local && path.segments.first().is_some_and(|first| forbidden.contains(&first.as_str()))
         })
         .map(|path| {
-            let what = format!(
-                "{own} may not name {} (it names `{}`)",
-                path.segments[0],
-                path.text()
-            );
+            let what = format!("{own} may not name {} (it names `{}`)", path.segments[0], path.text());
             Finding::at(&file.path, path.line, what)
         })
         .collect()
@@ -92,56 +61,23 @@ mod tests {
 
     #[test]
     fn doors_do_not_name_adapters() {
-        assert_eq!(
-            found(
-                "presence/src/doors/native.rs",
-                "use crate::adapters::bus_nats::Nats;"
-            ),
-            1
-        );
-        assert_eq!(
-            found(
-                "presence/src/doors/native.rs",
-                "use crate::{flows::connect, adapters};"
-            ),
-            1
-        );
-        assert_eq!(
-            found(
-                "presence/src/doors/native.rs",
-                "fn f(x: super::super::adapters::X) {}"
-            ),
-            1
-        );
+        assert_eq!(found("presence/src/doors/native.rs", "use crate::adapters::bus_nats::Nats;"), 1);
+        assert_eq!(found("presence/src/doors/native.rs", "use crate::{flows::connect, adapters};"), 1);
+        assert_eq!(found("presence/src/doors/native.rs", "fn f(x: super::super::adapters::X) {}"), 1);
         assert_eq!(found("presence/src/doors.rs", "use crate::flows::connect;"), 0);
     }
 
     #[test]
     fn flows_name_neither_doors_nor_adapters() {
-        assert_eq!(
-            found(
-                "presence/src/flows/connect.rs",
-                "use crate::{doors::x, adapters::{y, z}};"
-            ),
-            3
-        );
-        assert_eq!(
-            found(
-                "presence/src/flows/connect.rs",
-                "use crate::{ports::x, hub::Hub};"
-            ),
-            0
-        );
+        assert_eq!(found("presence/src/flows/connect.rs", "use crate::{doors::x, adapters::{y, z}};"), 3);
+        assert_eq!(found("presence/src/flows/connect.rs", "use crate::{ports::x, hub::Hub};"), 0);
     }
 
     #[test]
     fn adapters_see_ports_only() {
         let text = "use crate::{flows::a, doors::b, hub::c, ports::d};";
         assert_eq!(found("presence/src/adapters/bus_nats.rs", text), 3);
-        assert_eq!(
-            found("presence/src/adapters/bus_nats.rs", "use crate::adapters::wire;"),
-            0
-        );
+        assert_eq!(found("presence/src/adapters/bus_nats.rs", "use crate::adapters::wire;"), 0);
     }
 
     #[test]
@@ -163,19 +99,10 @@ mod tests {
 
     #[test]
     fn comments_and_tests_are_exempt() {
-        assert_eq!(
-            found("presence/src/flows/connect.rs", "//! not crate::adapters::x\n"),
-            0
-        );
+        assert_eq!(found("presence/src/flows/connect.rs", "//! not crate::adapters::x\n"), 0);
         let text = "#[cfg(test)] mod tests { use crate::adapters::x; }";
         assert_eq!(found("presence/src/flows/connect.rs", text), 0);
-        assert_eq!(
-            found("presence/src/flows/connect/tests.rs", "use crate::adapters::x;"),
-            0
-        );
-        assert_eq!(
-            found("presence/tests/contracts/main.rs", "use presence::adapters::x;"),
-            0
-        );
+        assert_eq!(found("presence/src/flows/connect/tests.rs", "use crate::adapters::x;"), 0);
+        assert_eq!(found("presence/tests/contracts/main.rs", "use presence::adapters::x;"), 0);
     }
 }

@@ -10,14 +10,8 @@ pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
     let lines = file.text.lines().enumerate();
     lines
         .filter_map(|(index, line)| {
-            let path = TOPS
-                .iter()
-                .find_map(|(top, named)| machine_path(line, top, *named))?;
-            Some(Finding::at(
-                &file.path,
-                index + 1,
-                format!("names a folder of a machine: {path}"),
-            ))
+            let path = TOPS.iter().find_map(|(top, named)| machine_path(line, top, *named))?;
+            Some(Finding::at(&file.path, index + 1, format!("names a folder of a machine: {path}")))
         })
         .collect()
 }
@@ -31,9 +25,7 @@ fn machine_path<'a>(line: &'a str, top: &str, named: bool) -> Option<&'a str> {
             return None;
         }
         let rest = &line[at + pattern.len()..];
-        let name = rest
-            .find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c))
-            .unwrap_or(rest.len());
+        let name = rest.find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c)).unwrap_or(rest.len());
         let has_name = name > 0 && rest[name..].starts_with('/');
         (!named || has_name).then(|| &line[at..at + pattern.len() + name])
     })

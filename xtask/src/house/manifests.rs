@@ -14,60 +14,26 @@ struct Rule {
 }
 
 const RULES: &[Rule] = &[
-    Rule {
-        package: "presence-core",
-        ours: &[],
-        only: Some(&["serde", "thiserror"]),
-    },
-    Rule {
-        package: "presence-api",
-        ours: &["presence-core"],
-        only: None,
-    },
-    Rule {
-        package: "presence",
-        ours: &["presence-core", "presence-api"],
-        only: None,
-    },
-    Rule {
-        package: "presence-operator",
-        ours: &["presence-core", "presence-api"],
-        only: None,
-    },
+    Rule { package: "presence-core", ours: &[], only: Some(&["serde", "thiserror"]) },
+    Rule { package: "presence-api", ours: &["presence-core"], only: None },
+    Rule { package: "presence", ours: &["presence-core", "presence-api"], only: None },
+    Rule { package: "presence-operator", ours: &["presence-core", "presence-api"], only: None },
     // These speak to presence and the operator over the wire.
-    Rule {
-        package: "presence-tests",
-        ours: &["presence-core", "presence-api"],
-        only: None,
-    },
-    Rule {
-        package: "presence-bench",
-        ours: &["presence-core", "presence-api"],
-        only: None,
-    },
-    Rule {
-        package: "xtask",
-        ours: &[],
-        only: None,
-    },
+    Rule { package: "presence-tests", ours: &["presence-core", "presence-api"], only: None },
+    Rule { package: "presence-bench", ours: &["presence-core", "presence-api"], only: None },
+    Rule { package: "xtask", ours: &[], only: None },
 ];
 
 pub(super) fn check(metadata: &Value) -> Vec<Finding> {
     let packages: Vec<&Value> = metadata["packages"].as_array().into_iter().flatten().collect();
     let ours: Vec<&str> = packages.iter().map(|package| name(package)).collect();
-    packages
-        .iter()
-        .flat_map(|package| of_package(package, &ours))
-        .collect()
+    packages.iter().flat_map(|package| of_package(package, &ours)).collect()
 }
 
 fn of_package(package: &Value, workspace: &[&str]) -> Vec<Finding> {
     let own = name(package);
     let Some(rule) = RULES.iter().find(|rule| rule.package == own) else {
-        return vec![Finding::of(
-            own,
-            "a new crate: say in xtask's house rules what it may depend on",
-        )];
+        return vec![Finding::of(own, "a new crate: say in xtask's house rules what it may depend on")];
     };
     let mut findings = Vec::new();
     for dependency in package["dependencies"].as_array().into_iter().flatten() {

@@ -31,10 +31,8 @@ fn of_member(file: &SourceFile) -> Vec<Finding> {
             entry.table.ends_with("dependencies") && !entry.text.replace(' ', "").contains("workspace=true")
         })
         .map(|entry| {
-            let what = format!(
-                "name `{}` in the workspace's Cargo.toml and take it from there",
-                entry.name()
-            );
+            let what =
+                format!("name `{}` in the workspace's Cargo.toml and take it from there", entry.name());
             Finding::at(&file.path, entry.line, what)
         })
         .collect()
@@ -69,12 +67,7 @@ fn entries(manifest: &str) -> Vec<Entry> {
             last.text.push_str(code);
             last.commented |= commented;
         } else if !code.is_empty() {
-            entries.push(Entry {
-                table: table.clone(),
-                line: index + 1,
-                text: code.to_owned(),
-                commented,
-            });
+            entries.push(Entry { table: table.clone(), line: index + 1, text: code.to_owned(), commented });
         }
         for c in code.chars() {
             match c {

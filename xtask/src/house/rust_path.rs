@@ -14,18 +14,12 @@ pub(super) struct RustPath {
 impl RustPath {
     pub(super) fn text(&self) -> String {
         let joined = self.segments.join("::");
-        if self.local {
-            format!("crate::{joined}")
-        } else {
-            joined
-        }
+        if self.local { format!("crate::{joined}") } else { joined }
     }
 
     /// Whether the path starts so, or goes through it later: `a::b` is within `x::a::b::c`.
     pub(super) fn goes_through(&self, part: &[&str]) -> bool {
-        self.segments
-            .windows(part.len())
-            .any(|window| window.iter().zip(part).all(|(a, b)| a == b))
+        self.segments.windows(part.len()).any(|window| window.iter().zip(part).all(|(a, b)| a == b))
     }
 }
 
@@ -43,21 +37,13 @@ pub(super) fn module_of(path: &str) -> Option<Vec<String>> {
 
 /// Whether the whole file is test code: `tests.rs`, `x_tests.rs`, or below a folder `tests`.
 pub(super) fn is_test_module(module: &[String]) -> bool {
-    module
-        .iter()
-        .any(|name| name == "tests" || name.ends_with("_tests"))
+    module.iter().any(|name| name == "tests" || name.ends_with("_tests"))
 }
 
 /// All paths, in order. `crate_name` is what a binary of the same package calls the library.
 pub(super) fn paths(tokens: &[Token], module: &[String], crate_name: &str) -> Vec<RustPath> {
-    let mut reader = Reader {
-        tokens,
-        at: 0,
-        module: module.to_vec(),
-        crate_name,
-        inline: Vec::new(),
-        out: Vec::new(),
-    };
+    let mut reader =
+        Reader { tokens, at: 0, module: module.to_vec(), crate_name, inline: Vec::new(), out: Vec::new() };
     reader.run();
     reader.out
 }
@@ -94,9 +80,7 @@ impl Reader<'_> {
     }
 
     fn punct(&self, ahead: usize, punct: char) -> bool {
-        self.tokens
-            .get(self.at + ahead)
-            .is_some_and(|token| token.is(punct))
+        self.tokens.get(self.at + ahead).is_some_and(|token| token.is(punct))
     }
 
     fn double_colon(&self) -> bool {
@@ -182,11 +166,7 @@ impl Reader<'_> {
         let local = base.is_some();
         let mut full = base.unwrap_or_default();
         full.append(&mut segments);
-        self.out.push(RustPath {
-            local,
-            segments: full,
-            line,
-        });
+        self.out.push(RustPath { local, segments: full, line });
     }
 }
 
@@ -206,10 +186,7 @@ mod tests {
 
     #[test]
     fn groups_are_expanded() {
-        let found = texts(
-            "use crate::{adapters::{x, y as z}, hub::*, ports::{self, p}}; f();",
-            &["doors"],
-        );
+        let found = texts("use crate::{adapters::{x, y as z}, hub::*, ports::{self, p}}; f();", &["doors"]);
         let expected = [
             "crate::adapters::x",
             "crate::adapters::y",
@@ -222,15 +199,9 @@ mod tests {
 
     #[test]
     fn super_is_resolved_also_within_inline_modules() {
-        assert_eq!(
-            texts("super::super::adapters::x()", &["doors", "native"]),
-            ["crate::adapters::x"]
-        );
+        assert_eq!(texts("super::super::adapters::x()", &["doors", "native"]), ["crate::adapters::x"]);
         let text = "mod inner { use super::super::y::Z; } use super::q::R;";
-        assert_eq!(
-            texts(text, &["doors", "native"]),
-            ["crate::doors::y::Z", "crate::doors::q::R"]
-        );
+        assert_eq!(texts(text, &["doors", "native"]), ["crate::doors::y::Z", "crate::doors::q::R"]);
     }
 
     #[test]

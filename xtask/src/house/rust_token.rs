@@ -29,12 +29,7 @@ impl Token {
 }
 
 pub(super) fn tokens(text: &str) -> Vec<Token> {
-    Lexer {
-        chars: text.chars().collect(),
-        at: 0,
-        line: 1,
-    }
-    .run()
+    Lexer { chars: text.chars().collect(), at: 0, line: 1 }.run()
 }
 
 struct Lexer {
@@ -220,11 +215,7 @@ pub(super) fn attribute_end(tokens: &[Token], at: usize) -> Option<usize> {
     if !tokens.get(at)?.is('#') {
         return None;
     }
-    let open = if tokens.get(at + 1)?.is('!') {
-        at + 2
-    } else {
-        at + 1
-    };
+    let open = if tokens.get(at + 1)?.is('!') { at + 2 } else { at + 1 };
     tokens.get(open)?.is('[').then(|| group_end(tokens, open))
 }
 
@@ -272,11 +263,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
-        tokens(text)
-            .iter()
-            .filter_map(Token::ident)
-            .map(str::to_owned)
-            .collect()
+        tokens(text).iter().filter_map(Token::ident).map(str::to_owned).collect()
     }
 
     #[test]
@@ -288,10 +275,7 @@ mod tests {
 
     #[test]
     fn a_lifetime_is_no_character() {
-        assert_eq!(
-            names("fn f<'a>(x: &'a str) { 'x'; '\\''; y }"),
-            ["fn", "f", "x", "str", "y"]
-        );
+        assert_eq!(names("fn f<'a>(x: &'a str) { 'x'; '\\''; y }"), ["fn", "f", "x", "str", "y"]);
     }
 
     #[test]
@@ -309,16 +293,8 @@ mod tests {
     fn test_items_are_left_out() {
         let text = "a; #[cfg(test)] #[x] mod tests { fn f() { spawn } } b; #[cfg(test)] use q; c; \
                     #[cfg(not(test))] fn d() {} #[derive(E)] struct G;";
-        let left: Vec<String> = without_tests(&tokens(text))
-            .iter()
-            .filter_map(Token::ident)
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(
-            left,
-            [
-                "a", "b", "c", "cfg", "not", "test", "fn", "d", "derive", "E", "struct", "G"
-            ]
-        );
+        let left: Vec<String> =
+            without_tests(&tokens(text)).iter().filter_map(Token::ident).map(str::to_owned).collect();
+        assert_eq!(left, ["a", "b", "c", "cfg", "not", "test", "fn", "d", "derive", "E", "struct", "G"]);
     }
 }

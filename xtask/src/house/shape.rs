@@ -9,20 +9,13 @@ const WARN_LINES: usize = 400;
 const FAIL_LINES: usize = 600;
 
 pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
-    if Path::new(&file.path)
-        .extension()
-        .is_none_or(|extension| extension != "rs")
-    {
+    if Path::new(&file.path).extension().is_none_or(|extension| extension != "rs") {
         return Vec::new();
     }
     let mut findings = Vec::new();
     findings.extend(length(file));
     if !file.text.starts_with("//!") {
-        findings.push(Finding::at(
-            &file.path,
-            1,
-            "open with `//!`: what the file owns, what it never does",
-        ));
+        findings.push(Finding::at(&file.path, 1, "open with `//!`: what the file owns, what it never does"));
     }
     findings.extend(allows(file));
     findings
@@ -36,11 +29,7 @@ fn length(file: &SourceFile) -> Option<Finding> {
         _ => return None,
     };
     let what = format!("{lines} lines; up to {WARN_LINES} is fine, {FAIL_LINES} is the most");
-    Some(Finding {
-        severity,
-        place: file.path.clone(),
-        what,
-    })
+    Some(Finding { severity, place: file.path.clone(), what })
 }
 
 /// Also within `cfg_attr`, which clippy does not look into for the configuration it does not build.
@@ -49,18 +38,10 @@ fn allows(file: &SourceFile) -> Vec<Finding> {
     (0..tokens.len())
         .filter_map(|at| Some(&tokens[at..attribute_end(&tokens, at)?]))
         .filter(|attribute| {
-            attribute
-                .windows(2)
-                .any(|pair| pair[0].ident() == Some("allow") && pair[1].is('('))
+            attribute.windows(2).any(|pair| pair[0].ident() == Some("allow") && pair[1].is('('))
         })
         .filter_map(|attribute: &[Token]| attribute.first())
-        .map(|token| {
-            Finding::at(
-                &file.path,
-                token.line,
-                "use `expect` with a reason instead of `allow`",
-            )
-        })
+        .map(|token| Finding::at(&file.path, token.line, "use `expect` with a reason instead of `allow`"))
         .collect()
 }
 
@@ -71,12 +52,7 @@ mod tests {
 
     #[test]
     fn long_files_warn_and_longer_ones_fail() {
-        let of = |lines: usize| {
-            check(&file(
-                "core/src/x.rs",
-                &format!("//!{}", "\n//".repeat(lines - 1)),
-            ))
-        };
+        let of = |lines: usize| check(&file("core/src/x.rs", &format!("//!{}", "\n//".repeat(lines - 1))));
         assert!(of(400).is_empty());
         assert_eq!(of(401)[0].severity, Severity::Warn);
         assert_eq!(of(600)[0].severity, Severity::Warn);
@@ -93,11 +69,9 @@ mod tests {
 
     #[test]
     fn allow_is_seen_in_every_place() {
-        for attribute in [
-            "#[allow(dead_code)]",
-            "#![allow(x)]",
-            "#[cfg_attr(test, allow(x, reason = \"y\"))]",
-        ] {
+        for attribute in
+            ["#[allow(dead_code)]", "#![allow(x)]", "#[cfg_attr(test, allow(x, reason = \"y\"))]"]
+        {
             let text = format!("//! x\n{attribute} fn f() {{}}");
             assert_eq!(check(&file("a.rs", &text)).len(), 1, "{attribute}");
         }

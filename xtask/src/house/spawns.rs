@@ -45,9 +45,7 @@ pub(super) fn check(file: &SourceFile) -> Vec<Finding> {
 
 /// `.spawn(`, `.spawn_on(`, …: of a runtime, a tracker, a set or a thread builder.
 fn spawning_call(window: &[Token]) -> Option<&str> {
-    let name = window[1]
-        .ident()
-        .filter(|name| *name == "spawn" || name.starts_with("spawn_"))?;
+    let name = window[1].ident().filter(|name| *name == "spawn" || name.starts_with("spawn_"))?;
     let called = window[2].is('(') || window[2].is(':');
     (window[0].is('.') && called).then_some(name)
 }
@@ -81,25 +79,13 @@ mod tests {
     #[test]
     fn lifecycle_and_tests_may() {
         assert_eq!(found("presence/src/lifecycle/tasks.rs", "tokio::spawn(x)"), 0);
-        assert_eq!(
-            found(
-                "presence/src/hub.rs",
-                "#[cfg(test)] mod tests { fn f() { tokio::spawn(x); } }"
-            ),
-            0
-        );
+        assert_eq!(found("presence/src/hub.rs", "#[cfg(test)] mod tests { fn f() { tokio::spawn(x); } }"), 0);
         assert_eq!(found("presence/src/hub/tests.rs", "tokio::spawn(x)"), 0);
         assert_eq!(found("bench/src/main.rs", "tokio::spawn(x)"), 0);
     }
 
     #[test]
     fn other_code_hands_futures_over() {
-        assert_eq!(
-            found(
-                "presence/src/app.rs",
-                "tasks.start(\"reaper\", future); // tokio::spawn"
-            ),
-            0
-        );
+        assert_eq!(found("presence/src/app.rs", "tasks.start(\"reaper\", future); // tokio::spawn"), 0);
     }
 }

@@ -61,28 +61,14 @@ impl Server {
         let log = launch.folder.join(format!("{}.log", launch.name));
         let out = File::create(&log).with_context(|| format!("make {}", log.display()))?;
         let mut command = mortal(&(launch.command)(port));
-        command
-            .current_dir(launch.folder)
-            .stdin(Stdio::null())
-            .process_group(0);
-        command
-            .stderr(out.try_clone().context("share the log")?)
-            .stdout(out);
+        command.current_dir(launch.folder).stdin(Stdio::null()).process_group(0);
+        command.stderr(out.try_clone().context("share the log")?).stdout(out);
         if let Some((user, group)) = launch.run_as {
             command.uid(user).gid(group); // std also drops the supplementary groups
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("run `{}`", process::describe(&command)))?;
-        let mut server = Self {
-            port,
-            name: launch.name,
-            child,
-            stop: launch.stop,
-        };
-        server
-            .wait_until_ready(launch.ready)
-            .map_err(|error| error.context(tail(&log)))?;
+        let child = command.spawn().with_context(|| format!("run `{}`", process::describe(&command)))?;
+        let mut server = Self { port, name: launch.name, child, stop: launch.stop };
+        server.wait_until_ready(launch.ready).map_err(|error| error.context(tail(&log)))?;
         Ok(server)
     }
 
@@ -151,10 +137,7 @@ fn free_port() -> Result<u16> {
 fn tail(log: &PathBuf) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    format!(
-        "its log ends:\n{}",
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    )
+    format!("its log ends:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
 }
 
 #[cfg(test)]
@@ -168,14 +151,7 @@ mod tests {
         command: &'a dyn Fn(u16) -> Vec<OsString>,
         ready: &'a dyn Fn(u16) -> bool,
     ) -> Launch<'a> {
-        Launch {
-            name: "test",
-            folder,
-            command,
-            ready,
-            run_as: None,
-            stop: Signal::TERM,
-        }
+        Launch { name: "test", folder, command, ready, run_as: None, stop: Signal::TERM }
     }
 
     fn shell(script: &str) -> Vec<OsString> {
@@ -188,10 +164,7 @@ mod tests {
         let command = |_| shell("echo no such luck; exit 4");
         let error = Server::start(&launch(folder.path(), &command, &|_| false)).unwrap_err();
         let said = format!("{error:#}");
-        assert!(
-            said.contains("no such luck") && said.contains("exit status: 4"),
-            "{said}"
-        );
+        assert!(said.contains("no such luck") && said.contains("exit status: 4"), "{said}");
     }
 
     #[test]

@@ -26,12 +26,7 @@ pub(super) fn start(run: &RunFolder, program: &Path) -> Result<Server> {
         folder: &folder,
         command: &|port| {
             let mut words: Vec<OsString> = vec![program.into(), "-c".into(), config.clone().into()];
-            words.extend([
-                "-a".into(),
-                "127.0.0.1".into(),
-                "-p".into(),
-                port.to_string().into(),
-            ]);
+            words.extend(["-a".into(), "127.0.0.1".into(), "-p".into(), port.to_string().into()]);
             words
         },
         ready: &greets,

@@ -31,11 +31,7 @@ pub(super) fn start(run: &RunFolder, bin: &Path) -> Result<Server> {
     }
     let data = folder.join("data");
     let mut initdb = Command::new(bin.join("initdb"));
-    initdb
-        .current_dir(&folder)
-        .arg("--pgdata")
-        .arg(&data)
-        .args(["--username=postgres", "--auth=trust"]);
+    initdb.current_dir(&folder).arg("--pgdata").arg(&data).args(["--username=postgres", "--auth=trust"]);
     initdb.args(["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
     if let Some((user, group)) = run_as {
         initdb.uid(user).gid(group);
@@ -48,11 +44,7 @@ pub(super) fn start(run: &RunFolder, bin: &Path) -> Result<Server> {
             let mut words: Vec<OsString> =
                 vec![bin.join("postgres").into(), "-D".into(), data.clone().into()];
             words.extend(["-p".into(), port.to_string().into()]);
-            words.extend(
-                SETTINGS
-                    .iter()
-                    .flat_map(|setting| ["-c".into(), (*setting).into()]),
-            );
+            words.extend(SETTINGS.iter().flat_map(|setting| ["-c".into(), (*setting).into()]));
             words
         },
         ready: &|port| {
@@ -71,17 +63,13 @@ fn other_user() -> Result<Option<(u32, u32)>> {
     }
     let users = fs::read_to_string("/etc/passwd").context("read the list of users")?;
     let found = ["postgres", "nobody"].iter().find_map(|name| user(&users, name));
-    found
-        .map(Some)
-        .context("find a user `postgres` or `nobody`: PostgreSQL does not run as root")
+    found.map(Some).context("find a user `postgres` or `nobody`: PostgreSQL does not run as root")
 }
 
 /// User and group id of a name, from the text of `/etc/passwd`.
 fn user(passwd: &str, name: &str) -> Option<(u32, u32)> {
-    let fields: Vec<&str> = passwd
-        .lines()
-        .map(|line| line.split(':').collect())
-        .find(|fields: &Vec<&str>| fields[0] == name)?;
+    let fields: Vec<&str> =
+        passwd.lines().map(|line| line.split(':').collect()).find(|fields: &Vec<&str>| fields[0] == name)?;
     Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
 }
 

@@ -18,19 +18,8 @@ pub(super) fn start(run: &RunFolder, program: &Path) -> Result<Server> {
         folder: &folder,
         command: &|port| {
             let port = port.to_string();
-            let options = [
-                "--port",
-                &port,
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ];
-            std::iter::once(program.into())
-                .chain(options.map(Into::into))
-                .collect()
+            let options = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+            std::iter::once(program.into()).chain(options.map(Into::into)).collect()
         },
         ready: &answers,
         run_as: None,

@@ -41,10 +41,7 @@ impl RunFolder {
     /// Copies the servers' logs to where they outlive the run.
     pub(crate) fn keep_logs(&self, to: &Path) -> Result<()> {
         fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
-        for server in fs::read_dir(self.folder.path())
-            .context("list the servers")?
-            .flatten()
-        {
+        for server in fs::read_dir(self.folder.path()).context("list the servers")?.flatten() {
             let name = format!("{}.log", server.file_name().to_string_lossy());
             let log = server.path().join(&name);
             if log.exists() {
@@ -71,10 +68,7 @@ fn clean_after_the_dead(parent: &Path) {
         }
         let folder = entry.path();
         for pid in at_work_in(&folder) {
-            println!(
-                "servers: killing {}, left by a run that was killed",
-                pid.as_raw_nonzero()
-            );
+            println!("servers: killing {}, left by a run that was killed", pid.as_raw_nonzero());
             process::signal_one(pid, Signal::KILL);
         }
         drop(fs::remove_dir_all(&folder));
@@ -89,11 +83,7 @@ fn owner(folder: &str) -> Option<u32> {
 fn at_work_in(folder: &Path) -> Vec<Pid> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-            .and_then(Pid::from_raw)
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw)
         else {
             continue;
         };
@@ -123,11 +113,7 @@ mod tests {
         let alive = parent.path().join(format!("{PREFIX}{}-x", std::process::id()));
         fs::create_dir(&dead).unwrap();
         fs::create_dir(&alive).unwrap();
-        let mut left = std::process::Command::new("sleep")
-            .arg("60")
-            .current_dir(&dead)
-            .spawn()
-            .unwrap();
+        let mut left = std::process::Command::new("sleep").arg("60").current_dir(&dead).spawn().unwrap();
         clean_after_the_dead(parent.path());
         assert!(!left.wait().unwrap().success());
         assert!(!dead.exists());

@@ -21,16 +21,12 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
 
 fn find_postgres() -> Option<PathBuf> {
     let complete = |folder: &Path| {
-        ["initdb", "postgres", "pg_isready"]
-            .iter()
-            .all(|name| tools::is_program(&folder.join(name)))
+        ["initdb", "postgres", "pg_isready"].iter().all(|name| tools::is_program(&folder.join(name)))
     };
     // A `postgres` in PATH may be a link into the folder that has the others.
     let in_path =
         tools::in_path("postgres").and_then(|found| Some(found.canonicalize().ok()?.parent()?.to_owned()));
-    let debian = tools::versioned(Path::new("/usr/lib/postgresql"), "")
-        .into_iter()
-        .map(|it| it.join("bin"));
+    let debian = tools::versioned(Path::new("/usr/lib/postgresql"), "").into_iter().map(|it| it.join("bin"));
     in_path.into_iter().chain(debian).find(|folder| complete(folder))
 }
 

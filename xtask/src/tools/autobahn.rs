@@ -39,20 +39,14 @@ pub(crate) fn ensure() -> Result<PathBuf> {
 
 /// The first that runs and is 2.7; a shim of pyenv may be in PATH and not run.
 fn python2() -> Option<PathBuf> {
-    let in_path = ["python2.7", "python2", "pypy", "pypy2"]
-        .into_iter()
-        .filter_map(tools::in_path);
+    let in_path = ["python2.7", "python2", "pypy", "pypy2"].into_iter().filter_map(tools::in_path);
     let pyenv = std::env::var_os("PYENV_ROOT")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")))
         .map(|root| root.join("versions"));
     let in_pyenv = pyenv.into_iter().flat_map(|versions| {
-        let cpython = tools::versioned(&versions, "2.7")
-            .into_iter()
-            .map(|it| it.join("bin/python2.7"));
-        let pypy = tools::versioned(&versions, "pypy2.7")
-            .into_iter()
-            .map(|it| it.join("bin/pypy"));
+        let cpython = tools::versioned(&versions, "2.7").into_iter().map(|it| it.join("bin/python2.7"));
+        let pypy = tools::versioned(&versions, "pypy2.7").into_iter().map(|it| it.join("bin/pypy"));
         cpython.chain(pypy).collect::<Vec<_>>()
     });
     in_path.chain(in_pyenv).find(|python| {
@@ -63,8 +57,7 @@ fn python2() -> Option<PathBuf> {
 
 /// No advice on Python 2's age or on running as root: everything goes into a folder of ours.
 fn quiet(pip: &mut Command) {
-    pip.env("PIP_NO_PYTHON_VERSION_WARNING", "1")
-        .env("PIP_ROOT_USER_ACTION", "ignore");
+    pip.env("PIP_NO_PYTHON_VERSION_WARNING", "1").env("PIP_ROOT_USER_ACTION", "ignore");
 }
 
 /// virtualenv itself may run under Python 3 when Python 2.7 came without pip.
@@ -73,14 +66,10 @@ fn make_environment(cache: &Path, python2: &Path, home: &Path) -> Result<()> {
     for (number, runner) in [python2, Path::new("python3")].into_iter().enumerate() {
         let target = cache.join(format!("{}-{number}", VIRTUALENV.replace("==", "-")));
         let mut pip = Command::new(runner);
-        pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
-            .arg(&target)
-            .arg(VIRTUALENV);
+        pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]).arg(&target).arg(VIRTUALENV);
         quiet(&mut pip);
         let mut virtualenv = Command::new(runner);
-        virtualenv
-            .env("PYTHONPATH", &target)
-            .args(["-m", "virtualenv", "--quiet", "--python"]);
+        virtualenv.env("PYTHONPATH", &target).args(["-m", "virtualenv", "--quiet", "--python"]);
         virtualenv.arg(python2).arg(home);
         match process::run(&mut pip).and_then(|()| process::run(&mut virtualenv)) {
             Ok(()) => return Ok(()),
@@ -88,9 +77,5 @@ fn make_environment(cache: &Path, python2: &Path, home: &Path) -> Result<()> {
         }
         process::check_interrupted()?;
     }
-    bail!(
-        "make a virtualenv for {}: {}",
-        python2.display(),
-        reasons.join("; ")
-    )
+    bail!("make a virtualenv for {}: {}", python2.display(), reasons.join("; "))
 }

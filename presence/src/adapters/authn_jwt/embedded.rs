@@ -38,11 +38,7 @@ const FILE: &str = "token-key.pem";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{action} {}", path.display())]
-    File {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is no EC P-256 private key in PKCS#8 PEM; remove it to have a new one made", path.display())]
     Key { path: PathBuf },
     #[error("make a signing key")]
@@ -88,9 +84,7 @@ pub struct EmbeddedKey {
 
 impl fmt::Debug for EmbeddedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedKey")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("EmbeddedKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -122,10 +116,7 @@ impl EmbeddedKey {
             role: request.role.as_deref(),
             classrooms: request.classrooms.as_deref(),
         };
-        let header = Header {
-            kid: Some(self.kid.clone()),
-            ..Header::new(Algorithm::ES256)
-        };
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
         jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|_| Error::Sign)
     }
 
@@ -141,28 +132,18 @@ impl EmbeddedKey {
         // Through the same checks as anybody's public key.
         let json = serde_json::to_vec(&jwk).ok()?;
         let public = keys::parse_file(&json).ok()?.pop()?;
-        let public = Key {
-            kid: Some(kid.clone()),
-            ..public
-        };
+        let public = Key { kid: Some(kid.clone()), ..public };
         Some(Self { signing, public, kid })
     }
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::File {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| Error::File { action, path: path.to_owned(), source }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let pem = fs::read(path).map_err(failed("read", path))?;
-    let mode = fs::metadata(path)
-        .map_err(failed("look at", path))?
-        .permissions()
-        .mode();
+    let mode = fs::metadata(path).map_err(failed("look at", path))?.permissions().mode();
     if mode & 0o077 != 0 {
         tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777),
             "others on this machine may use the token key; chmod 600 it");
@@ -223,10 +204,7 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(kids.iter().all(|kid| *kid == kids[0]));
-        let left: Vec<_> = fs::read_dir(&data)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let left: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [FILE]);
         let mode = fs::metadata(data.join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -236,11 +214,7 @@ mod tests {
     fn a_file_that_is_no_key_is_named_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        for text in [
-            "",
-            "secret stuff",
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        ] {
+        for text in ["", "secret stuff", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
             fs::write(&path, text).unwrap();
             let error = EmbeddedKey::load_or_create(folder.path()).unwrap_err();
             assert!(matches!(error, Error::Key { .. }));

@@ -44,9 +44,7 @@ struct Reading {
 
 impl fmt::Debug for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reading")
-            .field("started", &self.started)
-            .finish_non_exhaustive()
+        f.debug_struct("Reading").field("started", &self.started).finish_non_exhaustive()
     }
 }
 
@@ -88,11 +86,7 @@ impl Keyring {
 
     /// Keys that never change.
     pub(super) fn fixed(keys: KeySet, clock: Arc<dyn Clock>) -> Self {
-        let never = Pace {
-            refresh: u64::MAX,
-            gap: u64::MAX,
-            max_age: u64::MAX,
-        };
+        let never = Pace { refresh: u64::MAX, gap: u64::MAX, max_age: u64::MAX };
         let ring = Self::new(Source::Fixed, never, clock);
         *ring.lock() = State {
             keys: Some(Arc::new(keys)),
@@ -121,11 +115,7 @@ impl Keyring {
             let mut state = self.lock();
             let underway = self.underway(&state);
             let starts = underway.is_none() && self.clock.now() >= state.refresh_at;
-            let reading = if starts {
-                Some(self.start(&mut state))
-            } else {
-                underway
-            };
+            let reading = if starts { Some(self.start(&mut state)) } else { underway };
             (self.trusted(&state), reading, starts)
         };
         match (reading, keys) {
@@ -169,8 +159,7 @@ impl Keyring {
     /// Whether `keys` are still the ones that count.
     pub(super) fn is_current(&self, keys: &Arc<KeySet>) -> bool {
         let state = self.lock();
-        self.trusted(&state)
-            .is_some_and(|current| Arc::ptr_eq(&current, keys))
+        self.trusted(&state).is_some_and(|current| Arc::ptr_eq(&current, keys))
     }
 
     async fn finish(&self, reading: Reading) {
@@ -188,10 +177,7 @@ impl Keyring {
                 Err(_) => Err(Arc::new(LoadError::Slow)),
             }
         };
-        let reading = Reading {
-            future: load.boxed().shared(),
-            started: self.clock.now(),
-        };
+        let reading = Reading { future: load.boxed().shared(), started: self.clock.now() };
         state.reading = Some(reading.clone());
         reading
     }
@@ -223,11 +209,7 @@ impl Keyring {
                 }
             }
             Err(error) => {
-                let retry = if state.keys.is_some() {
-                    self.pace.gap
-                } else {
-                    FIRST_RETRY_MILLIS
-                };
+                let retry = if state.keys.is_some() { self.pace.gap } else { FIRST_RETRY_MILLIS };
                 state.refresh_at = now.after(retry);
                 drop(state);
                 warn(&error);

@@ -98,10 +98,7 @@ impl KeySet {
         Candidates {
             named,
             known: fitting().next().is_some(),
-            keys: fitting()
-                .filter(|key| name(key.algorithm) == alg)
-                .take(MAX_CANDIDATES)
-                .collect(),
+            keys: fitting().filter(|key| name(key.algorithm) == alg).take(MAX_CANDIDATES).collect(),
         }
     }
 }
@@ -122,11 +119,7 @@ pub(super) fn parse_file(text: &[u8]) -> Result<Vec<Key>, KeyError> {
     } else {
         vec![parse_pem(text)?]
     };
-    if keys.is_empty() {
-        Err(KeyError::Empty)
-    } else {
-        Ok(keys)
-    }
+    if keys.is_empty() { Err(KeyError::Empty) } else { Ok(keys) }
 }
 
 fn parse_json(json: &[u8], unusable: Unusable) -> Result<Vec<Key>, KeyError> {
@@ -201,10 +194,7 @@ fn parse_jwk(value: Value) -> Result<Key, KeyError> {
             ec(&[&[4], x.as_slice(), y.as_slice()].concat())
         }
         ("OKP", Some("Ed25519")) => ed(&member(jwk.x.as_ref())?),
-        ("RSA", _) => rsa(&RsaPublicKeyComponents {
-            n: member(jwk.n.as_ref())?,
-            e: member(jwk.e.as_ref())?,
-        }),
+        ("RSA", _) => rsa(&RsaPublicKeyComponents { n: member(jwk.n.as_ref())?, e: member(jwk.e.as_ref())? }),
         _ => Err(KeyError::Kind),
     }?;
     let for_this = jwk.alg.is_none_or(|alg| alg == name(key.algorithm))
@@ -213,11 +203,7 @@ fn parse_jwk(value: Value) -> Result<Key, KeyError> {
     if !for_this {
         return Err(KeyError::Purpose);
     }
-    if jwk
-        .kid
-        .as_ref()
-        .is_some_and(|kid| kid.is_empty() || kid.len() > MAX_KID_BYTES)
-    {
+    if jwk.kid.as_ref().is_some_and(|kid| kid.is_empty() || kid.len() > MAX_KID_BYTES) {
         return Err(KeyError::Kid);
     }
     Ok(Key { kid: jwk.kid, ..key })
@@ -225,9 +211,7 @@ fn parse_jwk(value: Value) -> Result<Key, KeyError> {
 
 /// Whether any key could be for the algorithm.
 pub(super) fn is_supported(alg: &str) -> bool {
-    [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA]
-        .map(name)
-        .contains(&alg)
+    [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA].map(name).contains(&alg)
 }
 
 /// An algorithm as a token's header spells it.
@@ -277,10 +261,7 @@ fn rsa(key: &RsaPublicKeyComponents<Vec<u8>>) -> Result<Key, KeyError> {
     RsaPublicKeyComponents { n, e }
         .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
         .map_err(|_| KeyError::Invalid)?;
-    Ok(nameless(
-        Algorithm::RS256,
-        DecodingKey::from_rsa_raw_components(n, e),
-    ))
+    Ok(nameless(Algorithm::RS256, DecodingKey::from_rsa_raw_components(n, e)))
 }
 
 fn trim(number: &[u8]) -> &[u8] {
@@ -289,9 +270,5 @@ fn trim(number: &[u8]) -> &[u8] {
 }
 
 const fn nameless(algorithm: Algorithm, decoding: DecodingKey) -> Key {
-    Key {
-        kid: None,
-        algorithm,
-        decoding,
-    }
+    Key { kid: None, algorithm, decoding }
 }

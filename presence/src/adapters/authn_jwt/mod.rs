@@ -35,11 +35,7 @@ use std::{collections::HashMap, sync::Arc};
 use token::{Audiences, Unverified};
 
 /// A changed key file counts within a minute, and at once (but every 10 s at most) for a token that needs it.
-const FILES_PACE: Pace = Pace {
-    refresh: 60_000,
-    gap: 10_000,
-    max_age: u64::MAX,
-};
+const FILES_PACE: Pace = Pace { refresh: 60_000, gap: 10_000, max_age: u64::MAX };
 
 /// Trusts tokens of configured issuers, or of the embedded one.
 #[derive(Debug)]
@@ -71,20 +67,13 @@ impl JwtAuthn {
         options::check_audiences(&options.issuers)?;
         let mut by_audience = HashMap::new();
         for issuer in &options.issuers {
-            let rules = Rules {
-                issuer: issuer.issuer.clone(),
-                leeway: issuer.leeway_seconds()?,
-            };
+            let rules = Rules { issuer: issuer.issuer.clone(), leeway: issuer.leeway_seconds()? };
             let keys = keyring(&issuer.keys, &clock).await?;
             let made = Arc::new(Issuer { rules, keys });
             let audiences = issuer.audiences.iter().cloned();
             by_audience.extend(audiences.map(|audience| (audience, Arc::clone(&made))));
         }
-        Ok(Self {
-            issuers: Issuers::Configured(by_audience),
-            cache: Remembered::new(options.cache),
-            clock,
-        })
+        Ok(Self { issuers: Issuers::Configured(by_audience), cache: Remembered::new(options.cache), clock })
     }
 
     /// Trusts tokens that `key` minted, for any audience, and no other.
@@ -97,11 +86,7 @@ impl JwtAuthn {
             },
             keys: Arc::new(Keyring::fixed(key.key_set(), Arc::clone(&clock))),
         };
-        Self {
-            issuers: Issuers::Embedded(issuer),
-            cache: Remembered::new(cache),
-            clock,
-        }
+        Self { issuers: Issuers::Embedded(issuer), cache: Remembered::new(cache), clock }
     }
 
     async fn verify(&self, token: &str) -> Result<(Identity, Arc<Keyring>, Arc<KeySet>), Error> {
@@ -152,9 +137,7 @@ impl Issuers {
             }
             Self::Embedded(issuer) => match claimed[..] {
                 [audience] => {
-                    let audience = audience
-                        .parse()
-                        .map_err(|_| Error::Rejected("unknown audience"))?;
+                    let audience = audience.parse().map_err(|_| Error::Rejected("unknown audience"))?;
                     Ok((issuer, audience))
                 }
                 [] => Err(Error::Rejected("unknown audience")),
@@ -204,11 +187,7 @@ fn signed_by(keys: &KeySet, token: &Unverified<'_>) -> Result<(), Unsigned> {
         (true, false) => "signature",
     };
     // The very key it names is there and has not signed it: a forgery, not a rotation.
-    let verdict = if candidates.named {
-        Unsigned::Final
-    } else {
-        Unsigned::Perhaps
-    };
+    let verdict = if candidates.named { Unsigned::Final } else { Unsigned::Perhaps };
     Err(verdict(Error::Rejected(reason)))
 }
 

@@ -59,10 +59,7 @@ pub struct TokenCacheOptions {
 
 impl Default for TokenCacheOptions {
     fn default() -> Self {
-        Self {
-            capacity: 10_000,
-            ttl: Duration::from_mins(1),
-        }
+        Self { capacity: 10_000, ttl: Duration::from_mins(1) }
     }
 }
 
@@ -84,11 +81,7 @@ pub enum OptionsError {
         "audience `{short}` is the end of audience `{long}`: account `a.{rest}` of the first and account `a` of the \
          second would be the same agent; configure one of them, or run two services"
     )]
-    Suffix {
-        short: Audience,
-        long: Audience,
-        rest: String,
-    },
+    Suffix { short: Audience, long: Audience, rest: String },
     #[error("leeway is {0:?} (60 s at most)")]
     Leeway(Duration),
     #[error(transparent)]
@@ -164,10 +157,7 @@ mod tests {
             assert!(matches!(error, OptionsError::Suffix { .. }), "{audiences:?}");
         }
         let error = check(&[&["example", "school.example"]]).unwrap_err().to_string();
-        assert!(
-            error.contains("`a.school`") && error.contains("`example`"),
-            "{error}"
-        );
+        assert!(error.contains("`a.school`") && error.contains("`example`"), "{error}");
     }
 
     #[test]

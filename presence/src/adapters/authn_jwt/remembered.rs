@@ -40,10 +40,7 @@ pub(super) struct Remembered {
 
 impl Remembered {
     pub(super) fn new(options: TokenCacheOptions) -> Self {
-        Self {
-            entries: Mutex::new(Recent::new(options.capacity)),
-            ttl: options.ttl,
-        }
+        Self { entries: Mutex::new(Recent::new(options.capacity)), ttl: options.ttl }
     }
 
     pub(super) fn recall(&self, print: &Print, clock: &dyn Clock) -> Option<Identity> {

@@ -70,10 +70,8 @@ impl JwksUrl {
     pub(super) fn new(options: &JwksOptions) -> Result<Self, LoadError> {
         let url = outbound::parse_url(&options.url, options.allow_http)?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let client = outbound::client(&url, LOAD_TIMEOUT).map_err(|source| LoadError::Client {
-            host: host.clone(),
-            source,
-        })?;
+        let client = outbound::client(&url, LOAD_TIMEOUT)
+            .map_err(|source| LoadError::Client { host: host.clone(), source })?;
         Ok(Self { url, host, client })
     }
 
@@ -81,23 +79,17 @@ impl JwksUrl {
         let host = || self.host.clone();
         let request = self.client.get(self.url.clone());
         let request = request.header(header::ACCEPT, "application/jwk-set+json, application/json");
-        let response = request.send().await.map_err(|source| LoadError::Fetch {
-            host: host(),
-            source: source.without_url(),
-        })?;
+        let response = request
+            .send()
+            .await
+            .map_err(|source| LoadError::Fetch { host: host(), source: source.without_url() })?;
         // A redirect lands here too: it is not followed.
         if response.status() != StatusCode::OK {
-            return Err(LoadError::Status {
-                host: host(),
-                status: response.status(),
-            });
+            return Err(LoadError::Status { host: host(), status: response.status() });
         }
         let body = outbound::read_body(response, MAX_BYTES)
             .await
-            .map_err(|source| LoadError::Body {
-                host: host(),
-                source: source.into(),
-            })?;
+            .map_err(|source| LoadError::Body { host: host(), source: source.into() })?;
         KeySet::parse_jwks(&body, Unusable::Skip).map_err(|source| LoadError::Set { host: host(), source })
     }
 }
@@ -142,10 +134,9 @@ fn parse_files(texts: &[(&PathBuf, Vec<u8>)]) -> Result<KeySet, LoadError> {
     let mut all = Vec::new();
     let mut print = Sha256::new();
     for (path, text) in texts {
-        all.extend(keys::parse_file(text).map_err(|source| LoadError::File {
-            path: (*path).clone(),
-            source,
-        })?);
+        all.extend(
+            keys::parse_file(text).map_err(|source| LoadError::File { path: (*path).clone(), source })?,
+        );
         // Each file's own hash, so that moving bytes from one to the next counts as a change.
         print.update(Sha256::digest(text));
     }

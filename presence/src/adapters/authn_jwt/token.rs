@@ -85,9 +85,7 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, Error> {
         return Err(Error::Rejected("longer than 8 KiB"));
     }
     let (message, signature) = token.rsplit_once('.').ok_or(Error::Rejected("not three parts"))?;
-    let (header, claims) = message
-        .split_once('.')
-        .ok_or(Error::Rejected("not three parts"))?;
+    let (header, claims) = message.split_once('.').ok_or(Error::Rejected("not three parts"))?;
     if claims.contains('.') {
         return Err(Error::Rejected("not three parts"));
     }
@@ -100,12 +98,7 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, Error> {
     if claims.aud.as_slice().len() > MAX_AUDIENCES {
         return Err(Error::Rejected("more than 16 audiences"));
     }
-    Ok(Unverified {
-        header,
-        claims,
-        message,
-        signature,
-    })
+    Ok(Unverified { header, claims, message, signature })
 }
 
 fn check_header(header: &Header) -> Result<(), Error> {

@@ -32,10 +32,7 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn new() -> Self {
-        Self {
-            news: watch::Sender::new(0),
-            trouble: Mutex::new(None),
-        }
+        Self { news: watch::Sender::new(0), trouble: Mutex::new(None) }
     }
 
     /// Why there is no connection.
@@ -61,7 +58,9 @@ impl Signals {
             }
             Event::Disconnected => self.set_trouble(Some("the connection was lost".to_owned())),
             Event::Closed | Event::Draining | Event::LameDuckMode => tracing::info!(%event, "NATS"),
-            Event::SlowConsumer(_) => tracing::debug!("a classroom's queue was full; what it lost is read again"),
+            Event::SlowConsumer(_) => {
+                tracing::debug!("a classroom's queue was full; what it lost is read again")
+            }
             Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),
             Event::ClientError(error) => self.set_trouble(Some(error.to_string())),
         }
@@ -89,10 +88,10 @@ pub(super) async fn connect(
             std::future::ready(())
         });
     let opening = with_tls(with_auth(opening, auth).await?, options);
-    opening.connect(servers).await.map_err(|error| Error::Options {
-        what: "NATS servers",
-        reason: error.to_string(),
-    })
+    opening
+        .connect(servers)
+        .await
+        .map_err(|error| Error::Options { what: "NATS servers", reason: error.to_string() })
 }
 
 /// Grows to five seconds; half of it is chance, so that replicas do not come back as one.
@@ -106,10 +105,7 @@ fn backoff(attempts: usize, chance: u64) -> Duration {
 
 /// The addresses without their secrets, which would reach the client library's log.
 fn addresses(options: &Options) -> Result<(Vec<ServerAddr>, Auth), Error> {
-    let bad = |reason: &str| Error::Options {
-        what: "NATS servers",
-        reason: reason.to_owned(),
-    };
+    let bad = |reason: &str| Error::Options { what: "NATS servers", reason: reason.to_owned() };
     let mut auth = options.auth.clone();
     let mut addresses = vec![];
     for server in &options.servers.0 {
@@ -135,10 +131,7 @@ fn in_url(url: &url::Url) -> Option<Auth> {
     match (url.username(), url.password()) {
         ("", _) => None,
         (token, None) => Some(Auth::Token(plain(token))),
-        (user, Some(password)) => Some(Auth::UserPassword {
-            user: plain(user),
-            password: plain(password),
-        }),
+        (user, Some(password)) => Some(Auth::UserPassword { user: plain(user), password: plain(password) }),
     }
 }
 
@@ -164,11 +157,13 @@ async fn with_auth(opening: ConnectOptions, auth: Auth) -> Result<ConnectOptions
         Auth::None => Ok(opening),
         Auth::UserPassword { user, password } => Ok(opening.user_and_password(user, password)),
         Auth::Token(token) => Ok(opening.token(token)),
-        Auth::CredentialsFile(path) => opening.credentials_file(&path).await.map_err(|error| Error::Options {
-            what: "NATS credentials file",
-            // Neither the file's content nor the parser's view of it.
-            reason: format!("{}: {}", path.display(), error.kind()),
-        }),
+        Auth::CredentialsFile(path) => {
+            opening.credentials_file(&path).await.map_err(|error| Error::Options {
+                what: "NATS credentials file",
+                // Neither the file's content nor the parser's view of it.
+                reason: format!("{}: {}", path.display(), error.kind()),
+            })
+        }
     }
 }
 
@@ -189,10 +184,7 @@ mod tests {
     use crate::adapters::bus_nats::options::Servers;
 
     fn options(server: &str) -> Options {
-        Options {
-            servers: Servers(vec![server.to_owned()]),
-            ..Options::default()
-        }
+        Options { servers: Servers(vec![server.to_owned()]), ..Options::default() }
     }
 
     #[test]
@@ -200,10 +192,7 @@ mod tests {
         let options = options("nats://anna:s%3D3%2Bcret@nats.example:4222");
         let (addresses, auth) = addresses(&options).unwrap();
         assert_eq!(addresses[0].as_url_str(), "nats://nats.example:4222");
-        let expected = Auth::UserPassword {
-            user: "anna".into(),
-            password: "s=3+cret".into(),
-        };
+        let expected = Auth::UserPassword { user: "anna".into(), password: "s=3+cret".into() };
         assert_eq!(auth, expected);
         let shown = format!("{options:?} {auth:?}");
         assert!(!shown.contains("cret") && shown.contains("nats.example"), "{shown}");

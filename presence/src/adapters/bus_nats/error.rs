@@ -18,11 +18,7 @@ pub enum Error {
     #[error("stream {stream} cannot be used, its settings must change: {problems}")]
     Unfit { stream: String, problems: String },
     #[error("NATS refused {settings} for stream {stream}: {reason}")]
-    Refused {
-        stream: String,
-        settings: String,
-        reason: String,
-    },
+    Refused { stream: String, settings: String, reason: String },
     #[error("an answer of NATS came with a hole in it")]
     Torn,
     #[error("NATS answered: {reason}")]
@@ -31,9 +27,7 @@ pub enum Error {
 
 impl Error {
     pub(super) fn answered(reason: impl ToString) -> Self {
-        Self::Answered {
-            reason: reason.to_string(),
-        }
+        Self::Answered { reason: reason.to_string() }
     }
 }
 

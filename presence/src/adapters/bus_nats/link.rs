@@ -77,10 +77,13 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, signals: Arc<Signals>, options: Options, clock: Arc<dyn Clock>) -> Self {
-        let js = async_nats::jetstream::ContextBuilder::new()
-            .timeout(WITHIN)
-            .build(client.clone());
+    pub(super) fn new(
+        client: Client,
+        signals: Arc<Signals>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let js = async_nats::jetstream::ContextBuilder::new().timeout(WITHIN).build(client.clone());
         Self {
             statistics: client.statistics(),
             client,
@@ -108,9 +111,7 @@ impl Link {
         if self.is_up() {
             return Ok(());
         }
-        Err(Error::NotConnected {
-            reason: self.signals.trouble(),
-        })
+        Err(Error::NotConnected { reason: self.signals.trouble() })
     }
 
     pub(super) fn news(&self) -> watch::Receiver<u64> {
@@ -123,10 +124,7 @@ impl Link {
     }
 
     pub(super) fn ground(&self) -> Ground {
-        Ground {
-            connection: self.connection(),
-            era: self.era.load(Ordering::Acquire),
-        }
+        Ground { connection: self.connection(), era: self.era.load(Ordering::Acquire) }
     }
 
     pub(super) fn highest(&self) -> u64 {
@@ -194,7 +192,8 @@ impl Link {
     /// The stream is there, and fits; made or amended if need be.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         self.connected()?;
-        let is_ready = || self.connection() != 0 && self.ready_on.load(Ordering::Acquire) == self.connection();
+        let is_ready =
+            || self.connection() != 0 && self.ready_on.load(Ordering::Acquire) == self.connection();
         if is_ready() {
             return Ok(());
         }
@@ -226,10 +225,7 @@ impl Link {
         let stream = || self.options.stream.name.clone();
         match stream::fit(&info.config, &self.options.stream) {
             Fit::Yes => Ok(()),
-            Fit::No(problems) => Err(Error::Unfit {
-                stream: stream(),
-                problems: problems.join("; "),
-            }),
+            Fit::No(problems) => Err(Error::Unfit { stream: stream(), problems: problems.join("; ") }),
             Fit::After { config, settings } => {
                 let settings = settings.join(", ");
                 let amended: Result<Info, Error> = self.ask("STREAM.UPDATE", &config).await;

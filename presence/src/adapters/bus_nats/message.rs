@@ -66,12 +66,7 @@ impl Stored {
     pub(super) fn event(&self, classroom: &ClassroomId, link: &Link) -> Option<Arc<Event>> {
         let subject = format!("classroom.{classroom}.{}", self.topic);
         let header = |name: &str| self.headers.get(name).map(async_nats::HeaderValue::as_str);
-        let raw = Raw {
-            subject: &subject,
-            seq: self.seq,
-            body: &self.body,
-            header: &header,
-        };
+        let raw = Raw { subject: &subject, seq: self.seq, body: &self.body, header: &header };
         match Event::decode(&raw) {
             Ok(event) => Some(Arc::new(event)),
             Err(poison) => {

@@ -91,10 +91,8 @@ impl Bus for NatsBus {
         let Some(found) = found else {
             return Ok(Backlog::Unprovable);
         };
-        let events: Vec<Arc<Event>> = found
-            .iter()
-            .filter_map(|stored| stored.event(classroom, &self.link))
-            .collect();
+        let events: Vec<Arc<Event>> =
+            found.iter().filter_map(|stored| stored.event(classroom, &self.link)).collect();
         Ok(Backlog::Complete(events))
     }
 

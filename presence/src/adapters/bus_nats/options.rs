@@ -37,10 +37,8 @@ pub struct Servers(pub Vec<String>);
 
 impl fmt::Debug for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self
-            .0
-            .iter()
-            .map(|server| server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host));
+        let shown =
+            self.0.iter().map(|server| server.rsplit_once('@').map_or(server.as_str(), |(_, host)| host));
         f.debug_list().entries(shown).finish()
     }
 }

@@ -9,10 +9,7 @@ use super::{
     message::{Stored, last_header},
     stream::State,
 };
-use async_nats::{
-    StatusCode, client::Request,
-    jetstream::stream::RawMessageErrorKind,
-};
+use async_nats::{StatusCode, client::Request, jetstream::stream::RawMessageErrorKind};
 use futures_util::StreamExt;
 use presence_api::event::headers;
 use presence_core::ids::ClassroomId;
@@ -136,11 +133,7 @@ pub(super) async fn lasts(link: &Link, classroom: &ClassroomId) -> Result<Option
         other => other?,
     };
     let topics = answer.messages.into_iter().map(|message| (message.topic, message.seq));
-    Ok(Some(Lasts {
-        topics: topics.collect(),
-        as_of: answer.as_of,
-    })
-    .filter(|_| answer.more == 0))
+    Ok(Some(Lasts { topics: topics.collect(), as_of: answer.as_of }).filter(|_| answer.more == 0))
 }
 
 /// A request that is answered by several messages and an end mark. Callers bound its time.

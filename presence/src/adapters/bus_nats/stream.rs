@@ -110,26 +110,23 @@ pub(super) fn fit(config: &Map<String, Value>, options: &StreamOptions) -> Fit {
     if number("duplicate_window") < window {
         set("duplicate_window", window.into());
     }
-    if settings.is_empty() {
-        Fit::Yes
-    } else {
-        Fit::After { config: amended, settings }
-    }
+    if settings.is_empty() { Fit::Yes } else { Fit::After { config: amended, settings } }
 }
 
 fn problems(config: &Map<String, Value>) -> Vec<String> {
     let mut problems = vec![];
     let text = |name| config.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("retention") != "limits" {
-        problems.push("retention must be limits: who has read an event must not take it from the others".to_owned());
+        problems.push(
+            "retention must be limits: who has read an event must not take it from the others".to_owned(),
+        );
     }
     if config.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or(0) > 0 {
         problems.push("max_msgs_per_subject must be unlimited: history would have holes".to_owned());
     }
-    for (name, why) in [
-        ("no_ack", "nobody would know that an event is kept"),
-        ("sealed", "nothing could be published"),
-    ] {
+    for (name, why) in
+        [("no_ack", "nobody would know that an event is kept"), ("sealed", "nothing could be published")]
+    {
         if config.get(name) == Some(&Value::Bool(true)) {
             problems.push(format!("{name} must be off: {why}"));
         }
@@ -139,7 +136,8 @@ fn problems(config: &Map<String, Value>) -> Vec<String> {
     }
     let taken = config.get("republish").filter(|value| !value.is_null());
     if taken.is_some_and(|taken| !is_ours(taken)) {
-        problems.push(format!("republish must be {SUBJECTS} to {LIVE_DESTINATION}: it is set to something else"));
+        problems
+            .push(format!("republish must be {SUBJECTS} to {LIVE_DESTINATION}: it is set to something else"));
     }
     problems
 }

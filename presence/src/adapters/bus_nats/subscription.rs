@@ -37,10 +37,7 @@ pub(super) async fn subscribe(link: Arc<Link>, classroom: ClassroomId) -> Subscr
         let arrival = arrivals.next().await?;
         Some((arrival, arrivals))
     });
-    Subscription {
-        position,
-        arrivals: arrivals.boxed(),
-    }
+    Subscription { position, arrivals: arrivals.boxed() }
 }
 
 struct Arrivals {

@@ -46,11 +46,7 @@ pub(super) enum Comparison {
 
 impl Tracker {
     pub(super) fn new(position: u64) -> Self {
-        Self {
-            delivered: position,
-            settled: position,
-            heads: HashMap::new(),
-        }
+        Self { delivered: position, settled: position, heads: HashMap::new() }
     }
 
     pub(super) fn delivered(&self) -> u64 {
@@ -75,11 +71,7 @@ impl Tracker {
             self.restart(self.delivered);
         }
         self.hand_on(topic, seq);
-        if whole {
-            Verdict::Deliver
-        } else {
-            Verdict::GapThenDeliver
-        }
+        if whole { Verdict::Deliver } else { Verdict::GapThenDeliver }
     }
 
     /// The stream was read, without a hole, up to `reached`; these were in it. They are handed on in this order.
