@@ -4,11 +4,13 @@ use super::*;
 use futures_util::future::join_all;
 use std::sync::Mutex;
 
+type Batch = Vec<(u32, u32)>;
+
 /// Requests are (key, value); responses are the value. Each batch waits for a permit.
 #[derive(Debug, Clone)]
 struct Gate<const SHARES: bool> {
     open: Arc<Semaphore>,
-    batches: Arc<Mutex<Vec<Vec<(u32, u32)>>>>,
+    batches: Arc<Mutex<Vec<Batch>>>,
     fails: bool,
 }
 
@@ -21,7 +23,7 @@ impl<const SHARES: bool> Gate<SHARES> {
         }
     }
 
-    fn batches(&self) -> Vec<Vec<(u32, u32)>> {
+    fn batches(&self) -> Vec<Batch> {
         self.batches.lock().unwrap().clone()
     }
 }
