@@ -29,7 +29,7 @@ pub struct Event {
 }
 
 /// Why a message is no event. Counted by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Poison {
     #[error("the subject is not classroom.{{classroom_id}}.{{topic}}")]
     Subject,

@@ -1,6 +1,8 @@
 //! presence: who is in the classroom, now and afterwards. The map of this crate is `docs/ARCHITECTURE.md`.
 
 pub mod adapters;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod deps;
 pub mod dialect;

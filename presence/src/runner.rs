@@ -19,6 +19,7 @@ use presence_core::{
     session::{Effect, Effects, Held, Input, Session},
     time::Time,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -57,7 +58,7 @@ struct Socket<T> {
     dialect: &'static dyn Dialect,
     session: Session,
     mailbox: Arc<Mailbox>,
-    seat: Option<Seat>,
+    seat: Option<(Seat, Counted)>,
     /// The first frame, until the connect flow takes it.
     request: Option<Request>,
     /// What the next ending says.
@@ -254,7 +255,7 @@ impl<T: Transport> Socket<T> {
 
     fn welcome(&mut self, connected: Connected) -> Input {
         self.first.extend(self.dialect.welcome(&connected).into_iter().map(Outgoing::Text));
-        self.seat = Some(connected.seat);
+        self.seat = Some((connected.seat, Counted::new(&self.engine.deps.metrics.sessions)));
         if let Some(transport) = &mut self.transport {
             transport.trust();
         }
@@ -292,6 +293,22 @@ impl<T: Transport> Socket<T> {
                 Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping | Incoming::Pong => {}
             }
         }
+    }
+}
+
+/// A seat that is counted for as long as it is taken.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod health;
 pub mod http;
+pub mod internal;
 pub mod native;

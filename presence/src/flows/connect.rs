@@ -15,6 +15,7 @@ use crate::{
         bus::Backlog,
         session_store::{Claim, Claimed, Roster},
     },
+    telemetry::metrics::Resumed,
 };
 use presence_api::{
     event::Operation,
@@ -157,7 +158,11 @@ async fn sit_down(
     // After the position is known, so that the roster holds whatever happened up to it.
     let roster = engine.deps.store.roster(&key.classroom_id).await?;
     let missed = match resume {
-        Some(resume) => missed(engine, &key.classroom_id, resume.last_seq, position).await,
+        Some(resume) => {
+            let missed = missed(engine, &key.classroom_id, resume.last_seq, position).await;
+            engine.deps.metrics.resume(if missed.is_some() { Resumed::Complete } else { Resumed::Resync });
+            missed
+        }
         None => None,
     };
     Ok((seat, snapshot(position, roster), missed))

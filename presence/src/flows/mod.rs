@@ -4,5 +4,6 @@ pub mod admission;
 pub mod attendance;
 pub mod connect;
 pub mod count_agents;
+pub mod evict;
 pub mod list_agents;
 pub mod release;

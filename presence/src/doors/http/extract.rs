@@ -29,7 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Classroom {
 }
 
 /// The bearer token. It is not in its own `Debug`.
-pub(super) struct Bearer(pub(super) String);
+pub(in crate::doors) struct Bearer(pub(in crate::doors) String);
 
 impl std::fmt::Debug for Bearer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -75,7 +75,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 
 /// The body, as JSON.
 #[derive(Debug)]
-pub(super) struct Body<T>(pub(super) T);
+pub(in crate::doors) struct Body<T>(pub(in crate::doors) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;

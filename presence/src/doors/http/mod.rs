@@ -6,7 +6,7 @@
 mod agents;
 mod attendance;
 pub mod client_address;
-mod extract;
+pub(super) mod extract;
 mod live_page;
 mod observe;
 mod openapi;
