@@ -1,5 +1,6 @@
 //! presence: who is in the classroom, now and afterwards. The map of this crate is `docs/ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod config;
 pub mod deps;
 pub mod doors;
