@@ -2,9 +2,7 @@
 
 use super::{identity, serve, store};
 use crate::{
-    adapters::{
-        authn_jwt::MintRequest, clock_system::SystemClock, crypto::install_crypto_provider,
-    },
+    adapters::{authn_jwt::MintRequest, clock_system::SystemClock, crypto::install_crypto_provider},
     cli::{Commands, Failure, TokenRequest},
     config::{Config, text::Secret},
     ports::clock::Clock,

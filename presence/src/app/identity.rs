@@ -2,7 +2,10 @@
 
 use crate::{
     adapters::{
-        authn_jwt::{EmbeddedKey, IssuerOptions, JwksOptions, JwtAuthn, JwtOptions, KeySource, TokenCacheOptions},        authz_allow::AllowAuthz,
+        authn_jwt::{
+            EmbeddedKey, IssuerOptions, JwksOptions, JwtAuthn, JwtOptions, KeySource, TokenCacheOptions,
+        },
+        authz_allow::AllowAuthz,
         authz_claims::ClaimsAuthz,
         authz_http::{CacheOptions, HttpAuthz, HttpAuthzOptions},
     },
