@@ -120,6 +120,10 @@ impl Replicas for World {
         Ok(true)
     }
 
+    async fn drain(&self, _: ReplicaId) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn retire(&self, _: ReplicaId) -> Result<(), Fault> {
         Ok(())
     }
