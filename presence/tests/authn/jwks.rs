@@ -162,16 +162,43 @@ async fn a_fetch_survives_the_request_that_began_it() {
     assert_eq!(server.count(), 1);
 }
 
+/// Has the server asked, which is stuck, and walks away.
+async fn ask_and_leave(authn: &JwtAuthn, token: &str, server: &Server) {
+    let before = server.count();
+    let asked = async {
+        while server.count() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = authn.authenticate(token) => panic!("nothing can have answered, but {answer:?}"),
+        asked = tokio::time::timeout(Duration::from_secs(4), asked) => asked.expect("the server is asked"),
+    }
+}
+
 #[tokio::test]
 async fn a_fetch_that_everybody_left_is_begun_anew() {
-    let (signer, clock) = (Signer::es(), HandClock::new());
-    let server = Server::start(set(&[signer.jwk("k1")])).await;
+    let (old, new, clock) = (Signer::es(), Signer::es(), HandClock::new());
+    let stuck = Answer {
+        delay: Duration::from_hours(1),
+        ..set(&[])
+    };
+    let server = Server::start(stuck.clone()).await;
     let authn = authn(server.url(), &clock).await;
-    let token = token(&signer, "k1", 0);
-    // Begun, and cancelled before it came anywhere.
-    assert!(authn.authenticate(&token).now_or_never().is_none());
+    let (old_token, new_token) = (token(&old, "old", 0), token(&new, "new", 1));
+    ask_and_leave(&authn, &old_token, &server).await;
+    server.answer(set(&[old.jwk("old")]));
     clock.advance(Duration::from_secs(5));
-    authn.accepts(&token).await;
+    authn.accepts(&old_token).await;
+    assert_eq!(server.count(), 2);
+
+    // The same where keys are there, and a token asks for another.
+    server.answer(stuck);
+    ask_and_leave(&authn, &new_token, &server).await;
+    server.answer(set(&[old.jwk("old"), new.jwk("new")]));
+    clock.advance(Duration::from_secs(5));
+    authn.accepts(&new_token).await;
+    assert_eq!(server.count(), 4);
 }
 
 #[tokio::test]
