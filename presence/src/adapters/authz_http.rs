@@ -13,6 +13,7 @@ use crate::ports::{
     clock::Clock,
 };
 use async_trait::async_trait;
+use presence_core::time::Time;
 use reqwest::{
     Client, Response, StatusCode,
     header::{AUTHORIZATION, HeaderValue},
@@ -21,7 +22,7 @@ use serde::Serialize;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -64,7 +65,7 @@ impl HttpAuthzOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
-    #[error("authorisation URL: {0}")]
+    #[error("authorisation URL")]
     Url(#[from] UrlError),
     #[error("make an HTTP client for authorisation")]
     Client(#[source] reqwest::Error),
@@ -83,6 +84,9 @@ pub struct HttpAuthz {
     timeout: Duration,
     turns: Semaphore,
     decisions: Decisions,
+    clock: Arc<dyn Clock>,
+    /// When it was last logged that there is no decision.
+    complained: Mutex<Option<Time>>,
 }
 
 #[derive(Serialize)]
@@ -131,7 +135,9 @@ impl HttpAuthz {
             token_file: options.token_file,
             timeout: options.timeout,
             turns: Semaphore::new(options.concurrency.min(Semaphore::MAX_PERMITS)),
-            decisions: Decisions::new(options.cache, clock),
+            decisions: Decisions::new(options.cache, Arc::clone(&clock)),
+            clock,
+            complained: Mutex::new(None),
         })
     }
 
@@ -144,6 +150,18 @@ impl HttpAuthz {
         }
         let response = request.send().await.map_err(|e| Undecided::Send(e.without_url()))?;
         decide(response, question.action).await
+    }
+
+    /// Logs at most once a second: an outage during a connect storm is one thing to say, not ten thousand.
+    fn complain(&self, undecided: &Undecided) {
+        let now = self.clock.now();
+        let mut last = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now.since(last) >= 1000) {
+            *last = Some(now);
+            drop(last);
+            let error = outbound::chain(undecided);
+            tracing::warn!(error, "the authorisation service gave no decision");
+        }
     }
 
     fn request<'a>(&'a self, question: &'a Question) -> Request<'a> {
@@ -173,8 +191,7 @@ impl Authz for HttpAuthz {
         } else {
             let answer = timeout(self.timeout, self.ask(&question)).await;
             let allowed = answer.unwrap_or(Err(Undecided::Slow)).map_err(|undecided| {
-                let source = std::error::Error::source(&undecided).map(ToString::to_string);
-                tracing::warn!(error = %undecided, source, "the authorisation service gave no decision");
+                self.complain(&undecided);
                 Error::Unavailable
             })?;
             self.decisions.remember(question, allowed);

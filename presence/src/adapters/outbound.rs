@@ -3,7 +3,7 @@
 //! Never follows a redirect (an answer cannot send us to an address nobody configured) and never prints a URL's query.
 
 use reqwest::{Client, Response, redirect};
-use std::time::Duration;
+use std::{error::Error, fmt::Write as _, time::Duration};
 use url::{Host, Url};
 
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum UrlError {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub enum ReadError {
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
     #[error("the answer broke off")]
@@ -60,6 +60,17 @@ pub(super) fn client(url: &Url, whole: Duration) -> Result<Client, reqwest::Erro
     // A proxy from the environment cannot reach this machine's loopback.
     let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
     builder.build()
+}
+
+/// An error and all that caused it, on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(text, ": {error}").expect("writing to a string cannot fail");
+        cause = error.source();
+    }
+    text
 }
 
 /// The whole body, or an error once it grows past `limit`.

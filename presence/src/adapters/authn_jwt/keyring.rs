@@ -8,7 +8,7 @@ use super::{
     keys::KeySet,
     source::{LOAD_TIMEOUT, LoadError, Source},
 };
-use crate::ports::clock::Clock;
+use crate::{adapters::outbound, ports::clock::Clock};
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
@@ -204,8 +204,9 @@ impl Keyring {
             Ok(changed) => {
                 state.confirmed = now;
                 state.refresh_at = now.after(self.pace.refresh);
-                if changed.is_some() {
-                    state.keys = changed;
+                if let Some(keys) = changed {
+                    tracing::info!(keys = keys.len(), "signing keys are new");
+                    state.keys = Some(keys);
                 }
             }
             Err(error) => {
@@ -229,8 +230,8 @@ impl Keyring {
 }
 
 fn warn(error: &LoadError) {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(error = %error, source, "signing keys could not be read; the last good ones still count");
+    let error = outbound::chain(error);
+    tracing::warn!(error, "signing keys could not be read; the last good ones, if any, still count");
 }
 
 /// A duration in the clock's unit.

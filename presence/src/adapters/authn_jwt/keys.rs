@@ -85,6 +85,10 @@ impl KeySet {
         Self::new(parse_json(json, unusable)?, Sha256::digest(json).into())
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The keys that a token may be signed with: those of its kid, else those that have none (PEM files); any for a
     /// token without a kid. Of these only the ones for `alg`.
     pub(super) fn candidates(&self, kid: Option<&str>, alg: &str) -> Candidates<'_> {

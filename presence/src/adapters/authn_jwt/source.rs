@@ -24,13 +24,13 @@ const MAX_BYTES: usize = 1024 * 1024;
 pub enum LoadError {
     #[error("read key file {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("key file {}: {source}", path.display())]
+    #[error("key file {}", path.display())]
     File { path: PathBuf, source: KeyError },
-    #[error("key files: {0}")]
-    Files(KeyError),
+    #[error("key files together")]
+    Files(#[source] KeyError),
     #[error("no key file is named")]
     NoFiles,
-    #[error("key set URL: {0}")]
+    #[error("key set URL")]
     Url(#[from] UrlError),
     #[error("make an HTTP client for {host}")]
     Client { host: String, source: reqwest::Error },
@@ -38,18 +38,13 @@ pub enum LoadError {
     Fetch { host: String, source: reqwest::Error },
     #[error("{host} answered {status} instead of a key set")]
     Status { host: String, status: StatusCode },
-    #[error("read the key set of {host}: {source}")]
-    Body { host: String, source: Broken },
-    #[error("the key set of {host}: {source}")]
+    #[error("read the key set of {host}")]
+    Body { host: String, source: ReadError },
+    #[error("key set of {host}")]
     Set { host: String, source: KeyError },
     #[error("reading the keys took longer than 5 s")]
     Slow,
 }
-
-/// An answer that could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Broken(#[from] ReadError);
 
 #[derive(Debug)]
 pub(super) enum Source {
@@ -89,7 +84,7 @@ impl JwksUrl {
         }
         let body = outbound::read_body(response, MAX_BYTES)
             .await
-            .map_err(|source| LoadError::Body { host: host(), source: source.into() })?;
+            .map_err(|source| LoadError::Body { host: host(), source })?;
         KeySet::parse_jwks(&body, Unusable::Skip).map_err(|source| LoadError::Set { host: host(), source })
     }
 }
