@@ -1,46 +1,21 @@
-//! What the flows and the runner work with: the ports, this replica's live state, and the rules. Made once, by `app`.
+//! What the runner and the flows of a socket work with: the ports, this replica's live state, and the rules. Made once,
+//! by `app`.
 
-use crate::{
-    feeds::Feeds, hub::Hub, lifecycle::tasks::Tasks, ports, relay::Relay, telemetry::metrics::Metrics,
-};
+use crate::{deps::Deps, feeds::Feeds, hub::Hub, lifecycle::tasks::Tasks, relay::Relay};
 use presence_core::{
     close::Reason,
     ids::ReplicaId,
     session::Rules,
     time::{Time, UnixMicros},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// The ports, each behind its trait.
-#[derive(Debug, Clone)]
-pub struct Deps {
-    pub store: Arc<dyn ports::session_store::Store>,
-    pub bus: Arc<dyn ports::bus::Bus>,
-    pub authn: Arc<dyn ports::authn::Authn>,
-    pub authz: Arc<dyn ports::authz::Authz>,
-    pub clock: Arc<dyn ports::clock::Clock>,
-    pub metrics: Arc<Metrics>,
-}
-
-/// What of the configuration a session is subject to.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub rules: Rules,
-    /// What may wait for a socket, in bytes.
-    pub queue_bytes: usize,
-    /// How long a connect waits until `entered` is out; after that it goes on all the same.
-    pub publish_wait: Duration,
-    /// How long a socket may stay after it was told that this replica lets go.
-    pub drain_timeout: Duration,
-}
 
 #[derive(Debug)]
 pub struct Engine {
-    pub deps: Deps,
-    pub settings: Settings,
+    pub deps: Arc<Deps>,
+    pub rules: Rules,
     pub replica_id: ReplicaId,
-    pub replica_label: String,
     pub hub: Arc<Hub>,
     pub relay: Arc<Relay>,
     pub feeds: Feeds,

@@ -13,7 +13,7 @@ use crate::{
         bus::{Arrival, Bus, Subscription},
         session_store::SessionStore,
     },
-    telemetry::metrics::Metrics,
+    telemetry::Metrics,
 };
 use futures_util::StreamExt;
 use presence_api::frames::ServerFrame;
@@ -59,7 +59,9 @@ impl Feeds {
                 arrival = subscription.arrivals.next() => match arrival {
                     Some(Arrival::Event(event)) => {
                         let (delivered, overflowed) = room.deliver(&event);
-                        self.metrics.delivered(delivered, overflowed);
+                        self.metrics.events_received.inc();
+                        self.metrics.events_delivered.inc_by(delivered as u64);
+                        self.metrics.queue_overflows.inc_by(overflowed as u64);
                     }
                     Some(Arrival::Gap { position }) => self.resync(&room, position).await,
                     None => subscription = self.listen_again(&room).await,

@@ -1,5 +1,10 @@
 //! presence: who is in the classroom, now and afterwards. The map of this crate is `docs/ARCHITECTURE.md`.
 
+pub mod adapters;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod deps;
 pub mod dialect;
 pub mod doors;
 pub mod engine;

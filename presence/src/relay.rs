@@ -11,6 +11,7 @@ use crate::ports::{
 use futures_util::{StreamExt, stream};
 use presence_api::event::Operation;
 use presence_core::ids::{ReplicaId, SessionId, SessionKey};
+use prometheus_client::metrics::counter::Counter;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
@@ -35,6 +36,7 @@ type Name = (SessionId, Operation);
 pub struct Relay {
     work: Notify,
     waiting: Mutex<Waiting>,
+    published: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,11 @@ impl Drop for Sent<'_> {
 }
 
 impl Relay {
+    /// A relay that counts what it has published.
+    pub fn counting(published: Counter) -> Self {
+        Self { published, ..Self::default() }
+    }
+
     /// There is something in the outbox.
     pub fn nudge(&self) {
         self.work.notify_one();
@@ -144,6 +151,7 @@ impl Relay {
             let positions: Vec<_> = published.iter().map(|event| event.position).collect();
             if !positions.is_empty() {
                 self.mark_sent(&published);
+                self.published.inc_by(positions.len() as u64);
                 outbox.published(&positions).await?;
             }
             if let Some(fault) = fault {

@@ -7,10 +7,11 @@ use crate::{
     dialect::{Dialect, Words},
     engine::Engine,
     flows::{
-        connect::{Connected, Request, connect},
+        connect::{Connected, Refused, Request, connect},
         release::release,
     },
     hub::{Command, Mailbox, Seat},
+    telemetry::metrics::Outcome,
     transport::{Broken, Incoming, Outgoing, Transport},
 };
 use presence_core::{
@@ -18,6 +19,7 @@ use presence_core::{
     session::{Effect, Effects, Held, Input, Session},
     time::Time,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -56,7 +58,7 @@ struct Socket<T> {
     dialect: &'static dyn Dialect,
     session: Session,
     mailbox: Arc<Mailbox>,
-    seat: Option<Seat>,
+    seat: Option<(Seat, Counted)>,
     /// The first frame, until the connect flow takes it.
     request: Option<Request>,
     /// What the next ending says.
@@ -72,8 +74,8 @@ struct Socket<T> {
 impl<T: Transport> Socket<T> {
     fn new(engine: Arc<Engine>, transport: T, dialect: &'static dyn Dialect) -> Self {
         let mut socket = Self {
-            session: Session::open(&engine.settings.rules, engine.deps.clock.now()),
-            mailbox: Arc::new(Mailbox::new(engine.settings.queue_bytes)),
+            session: Session::open(&engine.rules, engine.deps.clock.now()),
+            mailbox: Arc::new(Mailbox::new(engine.deps.config.native.queue_bytes as usize)),
             owned: Owned { engine: engine.clone(), held: None },
             engine,
             transport: Some(transport),
@@ -98,7 +100,7 @@ impl<T: Transport> Socket<T> {
             self.owned.held = None;
         }
         let now = self.engine.deps.clock.now();
-        let effects = self.session.step(input, &self.engine.settings.rules, now);
+        let effects = self.session.step(input, &self.engine.rules, now);
         let next = self.perform(effects).await;
         if self.session.has_no_socket() {
             self.transport = None;
@@ -169,7 +171,6 @@ impl<T: Transport> Socket<T> {
                     Input::Request
                 }
                 Err(malformed) => {
-                    self.engine.deps.metrics.refused_frame(malformed.reason);
                     self.words.detail = Some(malformed.detail);
                     Input::Malformed(malformed.reason)
                 }
@@ -210,7 +211,7 @@ impl<T: Transport> Socket<T> {
                 Effect::Ping => self.first.push_back(Outgoing::Ping),
                 Effect::Tell(reason) => self.say(reason),
                 Effect::Close(reason) => {
-                    self.engine.deps.metrics.closed(reason);
+                    self.engine.deps.metrics.close(reason);
                     // What still waits is not for a client that is being closed.
                     self.first.clear();
                     self.say(reason);
@@ -244,7 +245,8 @@ impl<T: Transport> Socket<T> {
         // On the heap: the flow's state is large, and needed once in a socket's life.
         let outcome = Box::pin(connect(&engine, request, &self.mailbox)).await;
         let took = Duration::from_millis(engine.deps.clock.now().since(began));
-        engine.deps.metrics.connected(outcome.as_ref().err().map(|refused| refused.0), took);
+        let outcome_of = |refused: &Refused| Outcome::Refused(refused.0);
+        engine.deps.metrics.connect(outcome.as_ref().err().map_or(Outcome::Connected, outcome_of), took);
         match outcome {
             Ok(connected) => self.welcome(connected),
             Err(refused) => Input::Refused(refused.0),
@@ -253,7 +255,7 @@ impl<T: Transport> Socket<T> {
 
     fn welcome(&mut self, connected: Connected) -> Input {
         self.first.extend(self.dialect.welcome(&connected).into_iter().map(Outgoing::Text));
-        self.seat = Some(connected.seat);
+        self.seat = Some((connected.seat, Counted::new(&self.engine.deps.metrics.sessions)));
         if let Some(transport) = &mut self.transport {
             transport.trust();
         }
@@ -291,6 +293,22 @@ impl<T: Transport> Socket<T> {
                 Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping | Incoming::Pong => {}
             }
         }
+    }
+}
+
+/// A seat that is counted for as long as it is taken.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

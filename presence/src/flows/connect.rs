@@ -15,6 +15,7 @@ use crate::{
         bus::Backlog,
         session_store::{Claim, Claimed, Roster},
     },
+    telemetry::metrics::Resumed,
 };
 use presence_api::{
     event::Operation,
@@ -91,7 +92,7 @@ pub async fn connect(
     Ok(Connected {
         agent_id: key.agent_id,
         held: claimed.held,
-        replica: engine.replica_label.clone(),
+        replica: engine.deps.config.replica.label.clone(),
         expires: engine.moment(identity.expires),
         seat,
         snapshot,
@@ -151,13 +152,17 @@ async fn sit_down(
     let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
     if verdict.announces() {
         let entered = engine.relay.sent(claimed.held.session_id, Operation::Entered);
-        entered.within(engine.settings.publish_wait).await;
+        entered.within(engine.deps.config.session.publish_wait.0).await;
     }
     let (seat, position) = seat(engine, key, claimed.held, mailbox).await?;
     // After the position is known, so that the roster holds whatever happened up to it.
     let roster = engine.deps.store.roster(&key.classroom_id).await?;
     let missed = match resume {
-        Some(resume) => missed(engine, &key.classroom_id, resume.last_seq, position).await,
+        Some(resume) => {
+            let missed = missed(engine, &key.classroom_id, resume.last_seq, position).await;
+            engine.deps.metrics.resume(if missed.is_some() { Resumed::Complete } else { Resumed::Resync });
+            missed
+        }
         None => None,
     };
     Ok((seat, snapshot(position, roster), missed))

@@ -31,10 +31,12 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
     let told = engine.hub.command_all(Command::Drain { until });
     tracing::info!(
         told,
-        timeout_ms = millis(engine.settings.drain_timeout),
+        timeout_ms = millis(engine.deps.config.session.drain_timeout.0),
         "told every agent to connect elsewhere"
     );
-    let gone = tokio::time::timeout(engine.settings.drain_timeout + MARGIN, engine.tasks.finished()).await;
+    let gone =
+        tokio::time::timeout(engine.deps.config.session.drain_timeout.0 + MARGIN, engine.tasks.finished())
+            .await;
     if gone.is_err() {
         tracing::warn!(
             "some sessions could not be given up in time; their lease ends now, and they are swept"
@@ -52,7 +54,7 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
 }
 
 fn drained_by(engine: &Engine) -> Time {
-    engine.deps.clock.now().after(millis(engine.settings.drain_timeout))
+    engine.deps.clock.now().after(millis(engine.deps.config.session.drain_timeout.0))
 }
 
 fn millis(duration: Duration) -> u64 {

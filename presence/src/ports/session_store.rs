@@ -140,13 +140,15 @@ pub struct Replica {
 
 /// Contract: a lease runs by the store's clock. Registering a label ends the lease of its former holder at once.
 /// `sweep` moves the sessions of replicas whose lease lapsed more than `return_window` ago to history, ending when the
-/// lease was last renewed, with one `left` each, and forgets those replicas; replicas sweeping at once never do it
-/// twice.
+/// replica was last heard of (the lease renewed, or this session claimed), with one `left` each, and forgets those
+/// replicas; replicas sweeping at once never do it twice.
 #[async_trait]
 pub trait Replicas: Debug + Send + Sync {
     async fn register(&self, replica: &Replica, ttl: Duration) -> Result<(), Fault>;
     /// False: the lease had lapsed or the replica is unknown, and it is not renewed.
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault>;
+    /// The replica lets go: from now on a claim of what it holds is a handover. It may be repeated, and is not undone.
+    async fn drain(&self, id: ReplicaId) -> Result<(), Fault>;
     /// Ends the lease now; what the replica still holds is swept at once, whatever the return window.
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault>;
     async fn sweep(&self, return_window: Duration) -> Result<u64, Fault>;

@@ -1,5 +1,6 @@
 //! How many sockets may wait to show a token: in all, and per address. One that has shown it counts no more.
 
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -32,7 +33,7 @@ impl Gate {
     }
 
     /// A place to wait in, or which cap leaves none.
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
+    pub fn enter(self: &Arc<Self>, address: IpAddr, gauge: &Gauge) -> Result<Permit, Full> {
         let mut waiting = self.lock();
         if waiting.total >= self.total_cap {
             return Err(Full::Total);
@@ -43,12 +44,8 @@ impl Gate {
         }
         waiting.by_address.insert(address, here + 1);
         waiting.total += 1;
-        Ok(Permit { gate: self.clone(), address })
-    }
-
-    /// How many wait now.
-    pub fn waiting(&self) -> usize {
-        self.lock().total
+        gauge.inc();
+        Ok(Permit { gate: self.clone(), address, gauge: gauge.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -61,10 +58,12 @@ impl Gate {
 pub struct Permit {
     gate: Arc<Gate>,
     address: IpAddr,
+    gauge: Gauge,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        self.gauge.dec();
         let mut waiting = self.gate.lock();
         waiting.total -= 1;
         if let Some(here) = waiting.by_address.get_mut(&self.address) {
@@ -82,14 +81,15 @@ mod tests {
 
     #[test]
     fn both_caps_hold_and_places_come_back() {
-        let gate = Gate::new(3, 2);
+        let (gate, gauge) = (Gate::new(3, 2), Gauge::default());
         let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = gate.enter(a).unwrap();
-        let _second = gate.enter(a).unwrap();
-        assert_eq!(gate.enter(a).unwrap_err(), Full::Address);
-        let _third = gate.enter(b).unwrap();
-        assert_eq!(gate.enter(b).unwrap_err(), Full::Total);
+        let first = gate.enter(a, &gauge).unwrap();
+        let _second = gate.enter(a, &gauge).unwrap();
+        assert_eq!(gate.enter(a, &gauge).unwrap_err(), Full::Address);
+        let _third = gate.enter(b, &gauge).unwrap();
+        assert_eq!(gate.enter(b, &gauge).unwrap_err(), Full::Total);
+        assert_eq!(gauge.get(), 3);
         drop(first);
-        assert!(gate.enter(a).is_ok());
+        assert!(gate.enter(a, &gauge).is_ok());
     }
 }

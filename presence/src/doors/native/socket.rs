@@ -8,9 +8,13 @@ use bytes::Bytes;
 use presence_core::close::Reason;
 use std::{
     io::{self, Read, Write},
+    pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite::{
     Error, Message,
     error::CapacityError,
@@ -48,7 +52,8 @@ pub struct Socket {
     since_message: usize,
     /// The last write did not go out whole.
     blocked: bool,
-    closing: bool,
+    /// The close frame has been sent, for this reason.
+    closing: Option<Reason>,
 }
 
 impl Socket {
@@ -61,7 +66,7 @@ impl Socket {
             .max_message_size(Some(limits.untrusted))
             .max_frame_size(Some(limits.untrusted));
         let protocol = WebSocketContext::from_partially_read(early, Role::Server, Some(config));
-        Self { tcp, protocol, limits, since_message: 0, blocked: false, closing: false }
+        Self { tcp, protocol, limits, since_message: 0, blocked: false, closing: None }
     }
 
     /// Whether fragments have gone on for longer than any message may.
@@ -93,6 +98,29 @@ impl Socket {
         }
     }
 
+    /// The client broke the protocol, and has been told so: it may never answer, and what it says is not understood.
+    fn has_failed(&self) -> bool {
+        self.closing.is_some_and(Reason::is_violation)
+    }
+
+    /// Ends our side of the connection, so that the client need not wait for it.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx).map_err(|_| Broken)
+    }
+
+    /// Reads on until the client ends its side: closing a connection with unread input would destroy our last words.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        let mut rubbish = [0; READ_BUFFER];
+        let mut buffer = ReadBuf::new(&mut rubbish);
+        loop {
+            buffer.clear();
+            let read = ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(Incoming::Broken);
+            }
+        }
+    }
+
     fn written(&mut self, result: Result<(), Error>) -> Result<(), Broken> {
         match result {
             Ok(()) | Err(Error::ConnectionClosed) => self.blocked = false,
@@ -113,6 +141,9 @@ fn broken_or_violation(error: &tokio_tungstenite::tungstenite::error::ProtocolEr
 
 impl Transport for Socket {
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        if self.has_failed() {
+            return self.poll_discard(cx);
+        }
         // `try_read` does not count against the task's budget: a client that never stops sending must.
         let progress = ready!(tokio::task::coop::poll_proceed(cx));
         loop {
@@ -141,7 +172,7 @@ impl Transport for Socket {
     }
 
     fn send(&mut self, frame: Outgoing) {
-        if self.closing {
+        if self.closing.is_some() {
             return;
         }
         let message = match frame {
@@ -149,7 +180,7 @@ impl Transport for Socket {
             Outgoing::Binary(bytes) => Message::Binary(bytes),
             Outgoing::Ping => Message::Ping(Bytes::new()),
             Outgoing::Close(reason) => {
-                self.closing = true;
+                self.closing = Some(reason);
                 let frame =
                     CloseFrame { code: CloseCode::from(reason.row().code), reason: reason.row().name.into() };
                 Message::Close(Some(frame))
@@ -165,7 +196,7 @@ impl Transport for Socket {
             let flushed = self.protocol.flush(&mut Stream::of(&self.tcp));
             self.written(flushed)?;
             if !self.blocked {
-                return Poll::Ready(Ok(()));
+                return if self.has_failed() { self.poll_end(cx) } else { Poll::Ready(Ok(())) };
             }
             if ready!(self.tcp.poll_write_ready(cx)).is_err() {
                 return Poll::Ready(Err(Broken));

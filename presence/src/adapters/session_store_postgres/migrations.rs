@@ -1,0 +1,51 @@
+//! The schema: brought up to date by `presence migrate`, checked by everybody who serves.
+
+use super::connection::{Database, fault, parse_url};
+use crate::adapters::schema::{self, Applied, Embedded, Error, Recorded};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+const EMBEDDED: [Embedded; 2] = [
+    (1, "sessions", include_str!("../../../../migrations/postgres/0001_sessions.sql")),
+    (2, "lessons", include_str!("../../../../migrations/postgres/0002_lessons.sql")),
+];
+
+const HAS_RECORD: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+const RECORD: &str = "SELECT version, success, checksum FROM _sqlx_migrations ORDER BY version";
+
+type Row = (i64, bool, Vec<u8>);
+
+/// Brings the schema of the database up to date. Two at once are safe: one waits for the other's advisory lock.
+pub async fn migrate(url: &str) -> Result<Applied, Error> {
+    let mut connection = parse_url(url)?.connect().await.map_err(fault)?;
+    let applied = apply(&mut connection).await;
+    // Closing gives back the lock, whatever became of the migration; that it closes badly changes nothing.
+    drop(connection.close().await);
+    applied
+}
+
+async fn apply(connection: &mut PgConnection) -> Result<Applied, Error> {
+    let known = schema::migrator(&EMBEDDED);
+    let before = schema::newest(&recorded(connection).await.map_err(fault)?);
+    known.run(&mut *connection).await.map_err(|error| schema::refused(error, &known, fault))?;
+    let after = schema::newest(&recorded(connection).await.map_err(fault)?);
+    Ok(Applied { before, after })
+}
+
+async fn recorded(connection: &mut PgConnection) -> Result<Vec<Recorded>, sqlx::Error> {
+    if !sqlx::query_scalar::<_, bool>(HAS_RECORD).fetch_one(&mut *connection).await? {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_as::<_, Row>(RECORD).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(Recorded::from).collect())
+}
+
+pub(super) async fn check_schema(database: &Database) -> Result<(), Error> {
+    let exists = database.rows(|| sqlx::query_as::<_, (bool,)>(HAS_RECORD)).await?;
+    let rows = if exists == [(true,)] {
+        database.rows(|| sqlx::query_as::<_, Row>(RECORD)).await?
+    } else {
+        Vec::new()
+    };
+    let recorded: Vec<_> = rows.into_iter().map(Recorded::from).collect();
+    schema::check(&schema::migrator(&EMBEDDED), &recorded)
+}

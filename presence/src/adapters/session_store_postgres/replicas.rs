@@ -1,0 +1,137 @@
+//! Replicas: leases by the database's clock, and the sweep of what the dead still hold.
+
+use super::PostgresStore;
+use crate::{
+    adapters::sql::{SWEEP_STATEMENTS, SWEPT_AT_ONCE, micros},
+    ports::{
+        Fault,
+        session_store::{Replica, Replicas},
+    },
+};
+use async_trait::async_trait;
+use presence_core::ids::ReplicaId;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The former holder of the label loses it first: the count makes the insert wait for that. A replica that registers
+/// again (its lease had lapsed) does not stop draining by it.
+const REGISTER: &str = "
+WITH former AS (
+    UPDATE replica SET label = NULL, lease_until = least(lease_until, clock_timestamp())
+    WHERE label = $2 AND id <> $1 RETURNING id
+)
+INSERT INTO replica AS r (id, label, address, renewed_at, lease_until)
+SELECT $1, $2, $3, clock_timestamp(), clock_timestamp() + $4 * interval '1 microsecond'
+FROM (SELECT count(*) FROM former) AS after_former
+ON CONFLICT (id) DO UPDATE SET label = EXCLUDED.label, address = EXCLUDED.address,
+    renewed_at = EXCLUDED.renewed_at, lease_until = EXCLUDED.lease_until
+RETURNING true";
+
+const RENEW: &str = "
+UPDATE replica SET renewed_at = clock_timestamp(), lease_until = clock_timestamp() + $2 * interval '1 microsecond'
+WHERE id = $1 AND lease_until > clock_timestamp()
+RETURNING true";
+
+const DRAIN: &str = "UPDATE replica SET draining = true WHERE id = $1 RETURNING true";
+
+/// It says so itself, so it was alive until now; and no return window applies to it.
+const RETIRE: &str = "
+UPDATE replica SET renewed_at = clock_timestamp(), lease_until = '-infinity'
+WHERE id = $1 AND lease_until > '-infinity'
+RETURNING true";
+
+/// `holders` steps through the index from one replica to the next instead of reading every session. `dead` are those
+/// whose lease lapsed more than $1 ago, and those nobody knows (a late claim of one that was already swept): their
+/// sessions are left alone for $2 more, counted from the claim. A session somebody is just taking is skipped.
+const SWEEP: &str = "
+WITH RECURSIVE holders (replica_id) AS (
+    (SELECT replica_id FROM agent_session ORDER BY replica_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT s.replica_id FROM agent_session s WHERE s.replica_id > h.replica_id ORDER BY s.replica_id LIMIT 1)
+    FROM holders h WHERE h.replica_id IS NOT NULL
+), dead AS (
+    SELECT h.replica_id, r.renewed_at, r.id IS NULL AS unknown
+    FROM holders h LEFT JOIN replica r ON r.id = h.replica_id
+    WHERE h.replica_id IS NOT NULL
+      AND (r.id IS NULL OR r.lease_until <= clock_timestamp() - $1 * interval '1 microsecond')
+), doomed AS (
+    SELECT s.id, s.generation, greatest(s.claimed_at, d.renewed_at) AS last_seen
+    FROM dead d JOIN agent_session s ON s.replica_id = d.replica_id
+    WHERE NOT d.unknown OR s.claimed_at <= clock_timestamp() - ($1 + $2) * interval '1 microsecond'
+    ORDER BY s.classroom_id, s.agent_id LIMIT $3
+    FOR UPDATE OF s SKIP LOCKED
+), gone AS (
+    DELETE FROM agent_session s USING doomed d
+    WHERE s.id = d.id AND s.generation = d.generation
+    RETURNING s.*, d.last_seen
+), history AS (
+    INSERT INTO agent_session_history (id, agent_id, classroom_id, replica_id, lifetime)
+    SELECT id, agent_id, classroom_id, replica_id, presence_lifetime(classroom_id, agent_id, started_at, last_seen)
+    FROM gone
+), told AS (
+    INSERT INTO outbox (operation, session_id, agent_id, classroom_id, replica_id)
+    SELECT 'left', id, agent_id, classroom_id, replica_id FROM gone
+), forgotten AS (
+    DELETE FROM replica r
+    WHERE r.lease_until <= clock_timestamp() - $1 * interval '1 microsecond'
+      AND NOT EXISTS (SELECT FROM agent_session s WHERE s.replica_id = r.id)
+)
+SELECT count(*) FROM gone";
+
+#[async_trait]
+impl Replicas for PostgresStore {
+    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<(), Fault> {
+        let statement = || {
+            sqlx::query_as::<_, (bool,)>(REGISTER)
+                .bind(Uuid::from_u128(replica.id.0))
+                .bind(&replica.label)
+                .bind(&replica.address)
+                .bind(micros(ttl))
+        };
+        self.database.rows(statement).await?;
+        Ok(())
+    }
+
+    async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
+        let statement = || sqlx::query_as::<_, (bool,)>(RENEW).bind(Uuid::from_u128(id.0)).bind(micros(ttl));
+        Ok(!self.database.rows(statement).await?.is_empty())
+    }
+
+    async fn drain(&self, id: ReplicaId) -> Result<(), Fault> {
+        self.mark(DRAIN, id).await
+    }
+
+    async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
+        self.mark(RETIRE, id).await?;
+        // No window is longer than this one, so nobody is swept by it but those who have retired.
+        self.sweep(Duration::MAX).await?;
+        Ok(())
+    }
+
+    async fn sweep(&self, return_window: Duration) -> Result<u64, Fault> {
+        let statement = || {
+            sqlx::query_as::<_, (i64,)>(SWEEP)
+                .bind(micros(return_window))
+                .bind(micros(self.orphan_grace))
+                .bind(SWEPT_AT_ONCE)
+        };
+        let mut moved = 0;
+        // The last statement finds nothing, and forgets the replicas that the ones before it emptied.
+        for _ in 0..SWEEP_STATEMENTS {
+            let rows = self.database.rows(statement).await?;
+            match rows.first() {
+                Some(&(count,)) if count > 0 => moved += count.unsigned_abs(),
+                _ => break,
+            }
+        }
+        Ok(moved)
+    }
+}
+
+impl PostgresStore {
+    async fn mark(&self, statement: &'static str, id: ReplicaId) -> Result<(), Fault> {
+        let statement = || sqlx::query_as::<_, (bool,)>(statement).bind(Uuid::from_u128(id.0));
+        self.database.rows(statement).await?;
+        Ok(())
+    }
+}

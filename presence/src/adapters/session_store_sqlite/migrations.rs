@@ -1,0 +1,46 @@
+//! The file's schema: brought up to date whenever the file is opened.
+
+use super::{
+    SqliteOptions,
+    connection::{Database, fault},
+};
+use crate::{
+    adapters::schema::{self, Applied, Embedded, Error, Recorded},
+    ports::Fault,
+};
+
+const EMBEDDED: [Embedded; 2] = [
+    (1, "sessions", include_str!("../../../../migrations/sqlite/0001_sessions.sql")),
+    (2, "lessons", include_str!("../../../../migrations/sqlite/0002_lessons.sql")),
+];
+
+const HAS_RECORD: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
+const RECORD: &str = "SELECT version, success, checksum FROM _sqlx_migrations ORDER BY version";
+
+/// Opens the file, or makes it, and brings its schema up to date.
+pub async fn migrate(options: &SqliteOptions) -> Result<Applied, Error> {
+    bring_up_to_date(&Database::open(options).await?).await
+}
+
+pub(super) async fn bring_up_to_date(database: &Database) -> Result<Applied, Error> {
+    let known = schema::migrator(&EMBEDDED);
+    let before = schema::newest(&recorded(database).await?);
+    known.run(database.writer()).await.map_err(|error| schema::refused(error, &known, fault))?;
+    let recorded = recorded(database).await?;
+    schema::check(&known, &recorded)?;
+    let after = schema::newest(&recorded);
+    Ok(Applied { before, after })
+}
+
+pub(super) async fn check_schema(database: &Database) -> Result<(), Error> {
+    schema::check(&schema::migrator(&EMBEDDED), &recorded(database).await?)
+}
+
+async fn recorded(database: &Database) -> Result<Vec<Recorded>, Fault> {
+    let exists = database.rows(sqlx::query_as::<_, (bool,)>(HAS_RECORD)).await?;
+    if exists != [(true,)] {
+        return Ok(Vec::new());
+    }
+    let rows = database.rows(sqlx::query_as::<_, (i64, bool, Vec<u8>)>(RECORD)).await?;
+    Ok(rows.into_iter().map(Recorded::from).collect())
+}

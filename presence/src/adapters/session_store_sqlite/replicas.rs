@@ -1,0 +1,137 @@
+//! Replicas: leases by the store's clock, and the sweep of what the dead still hold. A single process has one replica
+//! at a time, but each start is a new one, and the last one's sessions have to end.
+
+use super::{
+    SqliteStore,
+    connection::now,
+    leaving::{Left, leave},
+};
+use crate::{
+    adapters::sql::{SWEEP_STATEMENTS, SWEPT_AT_ONCE, micros},
+    ports::{
+        Fault,
+        session_store::{Replica, Replicas},
+    },
+};
+use async_trait::async_trait;
+use presence_core::ids::ReplicaId;
+use serde_json::json;
+use std::time::Duration;
+
+const SUPERSEDE: &str = concat!(
+    "UPDATE replica SET label = NULL, lease_until = min(lease_until, ",
+    now!(),
+    ") FROM json_each(?1) w WHERE label = w.value ->> 1 AND replica.id <> w.value ->> 0"
+);
+
+/// A replica that registers again (its lease had lapsed) does not stop draining by it.
+const REGISTER: &str = concat!(
+    "INSERT INTO replica (id, label, address, renewed_at, lease_until)
+    SELECT value ->> 0, value ->> 1, value ->> 2, ",
+    now!(),
+    ", ",
+    now!(),
+    " + (value ->> 3) FROM json_each(?1) WHERE true
+    ON CONFLICT (id) DO UPDATE SET label = excluded.label, address = excluded.address,
+        renewed_at = excluded.renewed_at, lease_until = excluded.lease_until"
+);
+
+const RENEW: &str = concat!(
+    "UPDATE replica SET renewed_at = ",
+    now!(),
+    ", lease_until = ",
+    now!(),
+    " + (w.value ->> 1) FROM json_each(?1) w WHERE replica.id = w.value ->> 0 AND lease_until > ",
+    now!()
+);
+
+const DRAIN: &str = "UPDATE replica SET draining = 1 WHERE id IN (SELECT value FROM json_each(?1))";
+
+/// It says so itself, so it was alive until now; and no return window applies to it.
+const RETIRE: &str = concat!(
+    "UPDATE replica SET lease_until = -9223372036854775808, renewed_at = ",
+    now!(),
+    " WHERE id IN (SELECT value FROM json_each(?1)) AND lease_until > -9223372036854775808"
+);
+
+/// Sessions of replicas whose lease lapsed more than ?1 ago; and those of replicas that nobody knows, which are left
+/// alone for ?2 more, counted from the claim. With each, when its replica was last heard of.
+const DOOMED: &str = concat!(
+    "SELECT s.id, max(s.claimed_at, coalesce(r.renewed_at, s.claimed_at))
+    FROM agent_session s LEFT JOIN replica r ON r.id = s.replica_id
+    WHERE CASE WHEN r.id IS NULL THEN s.claimed_at <= ",
+    now!(),
+    " - ?1 - ?2 ELSE r.lease_until <= ",
+    now!(),
+    " - ?1 END ORDER BY s.id LIMIT ?3"
+);
+
+const FORGET: &str = concat!(
+    "DELETE FROM replica WHERE lease_until <= ",
+    now!(),
+    " - (SELECT value FROM json_each(?1))
+    AND NOT EXISTS (SELECT 1 FROM agent_session s WHERE s.replica_id = replica.id)"
+);
+
+#[async_trait]
+impl Replicas for SqliteStore {
+    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<(), Fault> {
+        let Replica { id, label, address } = replica;
+        let row = json!([[id.to_string(), label, address, micros(ttl)]]);
+        let mut change = self.database.change().await?;
+        change.each(SUPERSEDE, &row).await?;
+        change.each(REGISTER, &row).await?;
+        change.commit().await
+    }
+
+    async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
+        let mut change = self.database.change().await?;
+        let renewed = change.each(RENEW, &json!([[id.to_string(), micros(ttl)]])).await?;
+        change.commit().await?;
+        Ok(renewed > 0)
+    }
+
+    async fn drain(&self, id: ReplicaId) -> Result<(), Fault> {
+        self.mark(DRAIN, id).await
+    }
+
+    async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
+        self.mark(RETIRE, id).await?;
+        // No window is longer than this one, so nobody is swept by it but those who have retired.
+        self.sweep(Duration::MAX).await?;
+        Ok(())
+    }
+
+    async fn sweep(&self, return_window: Duration) -> Result<u64, Fault> {
+        let mut moved = 0;
+        for _ in 0..SWEEP_STATEMENTS {
+            let count = self.sweep_some(return_window).await?;
+            if count == 0 {
+                break;
+            }
+            moved += count;
+        }
+        Ok(moved)
+    }
+}
+
+impl SqliteStore {
+    async fn sweep_some(&self, return_window: Duration) -> Result<u64, Fault> {
+        let mut change = self.database.change().await?;
+        let query = sqlx::query_as::<_, (i64, i64)>(DOOMED)
+            .bind(micros(return_window))
+            .bind(micros(self.orphan_grace))
+            .bind(SWEPT_AT_ONCE);
+        let doomed = change.rows(query).await?;
+        leave(&mut change, &doomed, Left::Told).await?;
+        change.each(FORGET, &json!([micros(return_window)])).await?;
+        change.commit().await?;
+        Ok(doomed.len() as u64)
+    }
+
+    async fn mark(&self, statement: &'static str, id: ReplicaId) -> Result<(), Fault> {
+        let mut change = self.database.change().await?;
+        change.each(statement, &json!([id.to_string()])).await?;
+        change.commit().await
+    }
+}

@@ -1,0 +1,16 @@
+//! The contract of `SessionStore`, `Outbox` and `Replicas`: every test here runs on PostgreSQL and on SQLite.
+//!
+//! It needs `PRESENCE_TEST_POSTGRES`, the URL of a superuser; each test makes a database of its own.
+
+mod batching;
+mod claims;
+mod invariants;
+mod outbox;
+mod postgres;
+mod proxy;
+mod races;
+mod reads;
+mod releases;
+mod replicas;
+mod sqlite;
+mod stage;

@@ -1,0 +1,181 @@
+//! Leases, and what is swept when they lapse.
+
+use super::{
+    invariants,
+    stage::{A, B, C, HOUR, Stage, Wishes, classroom, key, on_every_store, replica},
+};
+use presence::ports::session_store::Replica;
+use presence_api::event::Operation::{Entered, Left};
+use presence_core::ids::ReplicaId;
+use std::time::Duration;
+
+on_every_store![
+    a_lease_is_renewed_while_it_lasts_and_had_anew_by_registering,
+    registering_a_label_ends_the_lease_of_its_former_holder,
+    racing_registrations_of_one_label_leave_one_lease,
+    a_sweep_ends_sessions_when_their_replica_was_last_heard_of,
+    a_sweep_leaves_alone_who_may_still_return,
+    who_has_returned_elsewhere_is_not_swept,
+    racing_sweepers_end_each_session_once,
+    a_retired_replica_is_swept_at_once_and_nobody_else,
+    sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while,
+    a_draining_replica_that_registers_again_still_drains,
+];
+
+async fn a_lease_is_renewed_while_it_lasts_and_had_anew_by_registering(stage: &Stage) {
+    let store = &stage.store;
+    assert!(store.renew(A, HOUR).await.unwrap());
+    assert!(store.renew(A, Duration::ZERO).await.unwrap());
+    assert!(!store.renew(A, HOUR).await.unwrap(), "a lapsed lease was renewed");
+    assert!(
+        !store.renew(ReplicaId(0xdead), HOUR).await.unwrap(),
+        "nobody's lease was renewed"
+    );
+    store.register(&replica(A), HOUR).await.unwrap();
+    assert!(store.renew(A, HOUR).await.unwrap());
+}
+
+async fn registering_a_label_ends_the_lease_of_its_former_holder(stage: &Stage) {
+    let key = key("ann", "math");
+    let first = stage.claim(&key, A).await.held;
+    let successor = Replica {
+        id: ReplicaId(0xaa),
+        ..replica(A)
+    };
+    stage.store.register(&successor, HOUR).await.unwrap();
+    assert!(!stage.store.renew(A, HOUR).await.unwrap());
+    assert!(stage.store.renew(successor.id, HOUR).await.unwrap());
+    // The agent comes back to the restarted pod within the return window: it never left.
+    let second = stage.claim(&key, successor.id).await.held;
+    assert_eq!(second.session_id, first.session_id);
+    assert_eq!(stage.events().await, [(Entered, first.session_id)]);
+}
+
+async fn racing_registrations_of_one_label_leave_one_lease(stage: &Stage) {
+    let other = stage.another_store().await;
+    let racers: Vec<_> = (0xa0..0xa8_u128)
+        .map(|id| Replica {
+            id: ReplicaId(id),
+            ..replica(A)
+        })
+        .collect();
+    let registrations = racers.iter().enumerate().map(|(n, racer)| {
+        let store = if n % 2 == 0 { &stage.store } else { &other };
+        store.register(racer, HOUR)
+    });
+    for registered in futures_util::future::join_all(registrations).await {
+        registered.unwrap();
+    }
+    let mut leases = 0;
+    for racer in &racers {
+        leases += u32::from(other.renew(racer.id, HOUR).await.unwrap());
+    }
+    assert_eq!(leases, 1);
+}
+
+async fn a_sweep_ends_sessions_when_their_replica_was_last_heard_of(stage: &Stage) {
+    let (ann, ben) = (key("ann", "math"), key("ben", "math"));
+    let lost = stage.claim(&ann, A).await.held;
+    assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
+    stage.claim(&ben, B).await;
+    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 1);
+    let stays = stage.stays(&ann.classroom_id).await;
+    let [swept, live] = &stays[..] else {
+        panic!("{stays:?}")
+    };
+    assert!(
+        swept.left_at.is_some_and(|left| left <= live.entered_at),
+        "{stays:?}"
+    );
+    assert!(stage.events().await.contains(&(Left, lost.session_id)));
+    assert!(!stage.release(lost).await);
+    assert!(!stage.store.renew(A, HOUR).await.unwrap());
+    invariants::assert_hold(stage, &ann.classroom_id).await;
+}
+
+async fn a_sweep_leaves_alone_who_may_still_return(stage: &Stage) {
+    let key = key("ann", "math");
+    stage.claim(&key, A).await;
+    assert_eq!(
+        stage.store.sweep(Duration::ZERO).await.unwrap(),
+        0,
+        "the lease lasts"
+    );
+    assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
+    assert_eq!(stage.store.sweep(HOUR).await.unwrap(), 0, "the agents may return");
+    assert!(stage.store.find(&key).await.unwrap().is_some());
+}
+
+async fn who_has_returned_elsewhere_is_not_swept(stage: &Stage) {
+    let key = key("ann", "math");
+    let held = stage.claim(&key, A).await.held;
+    assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
+    let returned = stage.claim(&key, B).await.held;
+    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(returned.session_id, held.session_id);
+    assert_eq!(stage.events().await, [(Entered, held.session_id)]);
+}
+
+async fn racing_sweepers_end_each_session_once(stage: &Stage) {
+    const SESSIONS: usize = 1200;
+    let keys: Vec<_> = (0..SESSIONS)
+        .map(|n| key(&format!("agent-{n}"), "math"))
+        .collect();
+    futures_util::future::join_all(keys.iter().map(|key| stage.claim(key, A))).await;
+    assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
+    let other = stage.another_store().await;
+    let (one, two, three) = tokio::join!(
+        stage.store.sweep(Duration::ZERO),
+        other.sweep(Duration::ZERO),
+        other.sweep(Duration::ZERO)
+    );
+    assert_eq!(one.unwrap() + two.unwrap() + three.unwrap(), SESSIONS as u64);
+    let left = stage
+        .events()
+        .await
+        .into_iter()
+        .filter(|(operation, _)| *operation == Left);
+    assert_eq!(left.count(), SESSIONS);
+    invariants::assert_hold(stage, &classroom("math")).await;
+}
+
+async fn a_retired_replica_is_swept_at_once_and_nobody_else(stage: &Stage) {
+    let (ann, ben, cid) = (key("ann", "math"), key("ben", "math"), key("cid", "math"));
+    stage.claim(&ann, A).await;
+    let lapsed = stage.claim(&ben, B).await.held;
+    let live = stage.claim(&cid, C).await.held;
+    assert!(stage.store.renew(B, Duration::ZERO).await.unwrap());
+    stage.store.retire(A).await.unwrap();
+    stage.store.retire(A).await.unwrap();
+    let present = stage.store.roster(&ann.classroom_id).await.unwrap();
+    let present: Vec<_> = present.first.iter().map(|agent| agent.session_id).collect();
+    assert_eq!(present, [lapsed.session_id, live.session_id]);
+    assert!(!stage.store.renew(A, HOUR).await.unwrap());
+    invariants::assert_hold(stage, &ann.classroom_id).await;
+}
+
+async fn sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while(stage: &Stage) {
+    let key = key("ann", "math");
+    stage.claim(&key, ReplicaId(0xdead)).await;
+    assert_eq!(
+        stage.store.sweep(Duration::ZERO).await.unwrap(),
+        0,
+        "it may be about to register"
+    );
+    let impatient = Wishes {
+        orphan_grace: Duration::ZERO,
+        ..Wishes::default()
+    };
+    let impatient = stage.store_that(impatient).await;
+    assert_eq!(impatient.sweep(HOUR).await.unwrap(), 0, "the agent may return");
+    assert_eq!(impatient.sweep(Duration::ZERO).await.unwrap(), 1);
+    invariants::assert_hold(stage, &key.classroom_id).await;
+}
+
+async fn a_draining_replica_that_registers_again_still_drains(stage: &Stage) {
+    let key = key("ann", "math");
+    stage.store.drain(A).await.unwrap();
+    stage.store.register(&replica(A), HOUR).await.unwrap();
+    let first = stage.claim(&key, A).await.held;
+    assert_eq!(stage.claim(&key, B).await.held.session_id, first.session_id);
+}
