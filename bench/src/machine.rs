@@ -47,6 +47,7 @@ pub(crate) fn facts() -> Value {
         "memory_mib": colon_field("/proc/meminfo", "MemTotal")
             .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
             .map(|kib| kib / 1024),
+        "load_average": fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next(),
         "rustc": run("rustc", &["-V"]).ok(),
         "commit": run("git", &["describe", "--always", "--dirty"]).ok(),
         "client_cpus": allowed_cpus("self"),

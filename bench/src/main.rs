@@ -59,6 +59,7 @@ fn main() -> Result<()> {
         return runtime.context("start a runtime")?.block_on(bare::run(coalesce));
     }
     machine::pin_ourselves()?;
+    say(&format!("the client runs on CPU {}", machine::allowed_cpus("self").unwrap_or_default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("start a runtime")?.block_on(async {
         match scenario {

@@ -11,12 +11,14 @@ pub(crate) struct Report {
     rows: Vec<Vec<Value>>,
     /// The figures that goals are about.
     results: Map<String, Value>,
+    machine: Value,
     services: Value,
 }
 
 impl Report {
+    /// Before anything is measured, so that the machine's load is that of others.
     pub(crate) fn new(name: &'static str, columns: &'static [&'static str], services: Value) -> Self {
-        Self { name, columns, rows: vec![], results: Map::new(), services }
+        Self { name, columns, rows: vec![], results: Map::new(), machine: machine::facts(), services }
     }
 
     /// A row has a cell for each column.
@@ -50,7 +52,7 @@ impl Report {
             .collect();
         let document = json!({
             "benchmark": self.name,
-            "machine": machine::facts(),
+            "machine": self.machine,
             "services": self.services,
             "results": self.results,
             "rows": rows,

@@ -92,6 +92,7 @@ impl Drop for Database {
 
 fn variable(name: &str, what: &str) -> Result<String> {
     std::env::var(name)
+        .ok()
         .with_context(|| format!("{name} is not set: it is {what} (`cargo xtask bench` sets it)"))
 }
 

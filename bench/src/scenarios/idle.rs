@@ -30,19 +30,18 @@ const COLUMNS: &[&str] =
 pub(crate) async fn run(args: Args) -> Result<()> {
     machine::check_open_files(args.agents)?;
     let services = if args.alone { None } else { Some(Services::find().await?) };
+    let facts = services.as_ref().map_or(Value::Null, Services::facts);
+    let mut report = Report::new(if args.alone { "idle-alone" } else { "idle" }, COLUMNS, facts);
     let mut server = Presence::start(services.as_ref()).await?;
     say("the server is ready and empty");
     let empty = look(&mut server, 0, None).await?;
+    report.row(empty.cells());
     let mut crowd = Crowd::new(server.target());
     let entry = crowd.enter(guests(args.agents, args.classrooms), IN_FLIGHT).await?;
     say(&format!("{} agents entered in {:.1} s; settling", entry.agents, entry.took.as_secs_f64()));
     tokio::time::sleep(SETTLE).await;
     let agents = crowd.present();
     let full = look(&mut server, agents, Some(&empty)).await?;
-    let facts = services.as_ref().map_or(Value::Null, Services::facts);
-    let name = if args.alone { "idle-alone" } else { "idle" };
-    let mut report = Report::new(name, COLUMNS, facts);
-    report.row(empty.cells());
     report.row(full.cells());
     report.result("kib_per_agent", full.resident_each.unwrap_or_default());
     report.result("lost_agents", crowd.lost() + entry.failed);
