@@ -106,7 +106,12 @@ pub(super) async fn listen(
             News::Closing {
                 again: false, why, ..
             } => last_word = Some(Ended::Final(why.clone())),
-            News::Resync | News::Entered(_) | News::Left(_) | News::Other { .. } | News::Unknown => {}
+            News::Resync
+            | News::Entered(_)
+            | News::Left(_)
+            | News::Other { .. }
+            | News::Repeated
+            | News::Unknown => {}
         }
         show(&news, known, out)?;
     }
@@ -163,7 +168,7 @@ fn show(news: &News, known: &Known, out: &mut dyn Write) -> io::Result<()> {
         News::Left(agent) => writeln!(out, "- {} left", printable(agent))?,
         News::Other { what, payload } => writeln!(out, "* {} {}", printable(what), printable(payload))?,
         News::Terminated { why, .. } => writeln!(out, "! asked to move ({})", printable(why))?,
-        News::Closing { .. } | News::Unknown => {}
+        News::Closing { .. } | News::Repeated | News::Unknown => {}
     }
     out.flush()
 }
