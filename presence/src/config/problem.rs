@@ -100,11 +100,7 @@ impl Sources {
         };
         Problem {
             key: key.to_owned(),
-            value: Some(if open {
-                shown(None, value)
-            } else {
-                "…".to_owned()
-            }),
+            value: Some(if open { shown(None, value) } else { "…".to_owned() }),
             why,
             example: example(meant.as_deref().unwrap_or(ANY_KEY), &from),
             from,

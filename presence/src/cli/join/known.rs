@@ -224,18 +224,9 @@ mod tests {
         let mut known = known();
         known.hear(&success(1, false, &["web.a.x", "web.b.x"], 5));
         assert_eq!(known.unnamed, 3);
-        assert_eq!(
-            known.hear(&event("entered", "web.c.x", 2)),
-            News::Entered("web.c.x".into())
-        );
-        assert_eq!(
-            known.hear(&event("left", "web.a.x", 3)),
-            News::Left("web.a.x".into())
-        );
-        assert_eq!(
-            known.hear(&event("left", "web.z.x", 4)),
-            News::Left("web.z.x".into())
-        );
+        assert_eq!(known.hear(&event("entered", "web.c.x", 2)), News::Entered("web.c.x".into()));
+        assert_eq!(known.hear(&event("left", "web.a.x", 3)), News::Left("web.a.x".into()));
+        assert_eq!(known.hear(&event("left", "web.z.x", 4)), News::Left("web.z.x".into()));
         assert_eq!(known.hear(&event("entered", "web.z.x", 4)), News::Repeated);
         assert_eq!((known.present.len(), known.unnamed), (2, 2));
         let chat =

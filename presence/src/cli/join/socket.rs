@@ -96,9 +96,7 @@ pub(super) async fn listen(
             News::Closing { again: true, after, why } => {
                 last_word = Some(Ended::Again { after: *after, why: why.clone() });
             }
-            News::Closing {
-                again: false, why, ..
-            } => last_word = Some(Ended::Final(why.clone())),
+            News::Closing { again: false, why, .. } => last_word = Some(Ended::Final(why.clone())),
             News::Resync
             | News::Entered(_)
             | News::Left(_)
