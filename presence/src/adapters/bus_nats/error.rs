@@ -1,6 +1,6 @@
 //! What goes wrong between us and NATS, in words that name no secret.
 
-use crate::ports::Fault;
+use crate::ports::{Fault, Source};
 use async_nats::jetstream::context::RequestError;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,14 +25,16 @@ pub enum Error {
     },
     #[error("an answer of NATS came with a hole in it")]
     Torn,
+    #[error("the replica of the stream that answered lags behind")]
+    Lagging,
     #[error("NATS answered: {reason}")]
     Answered { reason: String },
 }
 
 impl Error {
-    pub(super) fn answered(reason: impl ToString) -> Self {
+    pub(super) fn answered(reason: impl Into<Source>) -> Self {
         Self::Answered {
-            reason: reason.to_string(),
+            reason: reason.into().to_string(),
         }
     }
 }
@@ -56,6 +58,7 @@ impl From<Error> for Fault {
             | Error::TimedOut
             | Error::NoStream { .. }
             | Error::Torn
+            | Error::Lagging
             | Error::Answered { .. } => Self::unavailable(WHAT, error),
             Error::Options { .. } | Error::OldServer { .. } | Error::Unfit { .. } | Error::Refused { .. } => {
                 Self::failed(WHAT, error)

@@ -77,7 +77,12 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, signals: Arc<Signals>, options: Options, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        signals: Arc<Signals>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let js = async_nats::jetstream::ContextBuilder::new()
             .timeout(WITHIN)
             .build(client.clone());
@@ -134,7 +139,10 @@ impl Link {
     }
 
     pub(super) fn created(&self) -> Option<Arc<str>> {
-        self.created.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.created
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn is_jump(&self, position: u64) -> bool {
@@ -194,7 +202,8 @@ impl Link {
     /// The stream is there, and fits; made or amended if need be.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         self.connected()?;
-        let is_ready = || self.connection() != 0 && self.ready_on.load(Ordering::Acquire) == self.connection();
+        let is_ready =
+            || self.connection() != 0 && self.ready_on.load(Ordering::Acquire) == self.connection();
         if is_ready() {
             return Ok(());
         }
@@ -237,11 +246,19 @@ impl Link {
                     Ok(info) => self.learn(&info),
                     Err(Error::Answered { reason }) => {
                         let stream = stream();
-                        return Err(Error::Refused { stream, settings, reason });
+                        return Err(Error::Refused {
+                            stream,
+                            settings,
+                            reason,
+                        });
                     }
                     Err(other) => return Err(other),
                 }
-                tracing::info!(stream.name = stream(), settings, "amended a stream that others made");
+                tracing::info!(
+                    stream.name = stream(),
+                    settings,
+                    "amended a stream that others made"
+                );
                 Ok(())
             }
         }
@@ -249,8 +266,7 @@ impl Link {
 
     async fn make(&self) -> Result<Info, Error> {
         let options = &self.options.stream;
-        // A wall clock that went back must not take positions back.
-        let first = stream::first_position(self.clock.wall().as_secs()).max(self.highest().saturating_add(1));
+        let first = stream::first_position(self.clock.wall().as_secs(), self.highest());
         let made: Result<Info, Error> = self.ask("STREAM.CREATE", &stream::made(options, first)).await;
         match made {
             Ok(info) => {

@@ -72,7 +72,9 @@ impl NatsBus {
 
     /// How many messages were no events, for metrics.
     pub fn poison_counts(&self) -> impl Iterator<Item = (Poison, u64)> + '_ {
-        Poison::ALL.into_iter().map(|poison| (poison, self.link.poison.get(poison)))
+        Poison::ALL
+            .into_iter()
+            .map(|poison| (poison, self.link.poison.get(poison)))
     }
 }
 

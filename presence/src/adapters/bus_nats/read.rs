@@ -9,10 +9,7 @@ use super::{
     message::{Stored, last_header},
     stream::State,
 };
-use async_nats::{
-    StatusCode, client::Request,
-    jetstream::stream::RawMessageErrorKind,
-};
+use async_nats::{StatusCode, client::Request, jetstream::stream::RawMessageErrorKind};
 use futures_util::StreamExt;
 use presence_api::event::headers;
 use presence_core::ids::ClassroomId;
@@ -43,8 +40,19 @@ struct Answer {
 
 /// Where each topic of a classroom ends.
 pub(super) struct Lasts {
-    pub(super) topics: Vec<(String, u64)>,
+    topics: Vec<(String, u64)>,
+    /// The position up to which this is known.
     pub(super) as_of: u64,
+}
+
+impl Lasts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.topics.iter().map(|(topic, seq)| (topic.as_str(), *seq))
+    }
 }
 
 fn filter(classroom: &ClassroomId) -> String {
@@ -124,9 +132,17 @@ async fn next_at_leader(link: &Link, classroom: &ClassroomId, next: u64) -> Resu
     }
 }
 
-/// The last message of each topic of a classroom, or `None` where they are too many to say.
-pub(super) async fn lasts(link: &Link, classroom: &ClassroomId) -> Result<Option<Lasts>, Error> {
-    let request = json!({ "multi_last": [filter(classroom)], "batch": BATCH, "max_bytes": COMPARE_BYTES });
+/// Where each topic of a classroom ends, at `up_to` if that is given; or `None` where they are too many to say.
+pub(super) async fn lasts(
+    link: &Link,
+    classroom: &ClassroomId,
+    up_to: Option<u64>,
+) -> Result<Option<Lasts>, Error> {
+    let mut request =
+        json!({ "multi_last": [filter(classroom)], "batch": BATCH, "max_bytes": COMPARE_BYTES });
+    if let Some(up_to) = up_to {
+        request["up_to_seq"] = up_to.into();
+    }
     let asking = async {
         let _turn = link.reads.acquire().await;
         direct_get(link, &request).await
@@ -135,7 +151,10 @@ pub(super) async fn lasts(link: &Link, classroom: &ClassroomId) -> Result<Option
         Err(Error::Answered { reason }) if reason.starts_with("413") => return Ok(None),
         other => other?,
     };
-    let topics = answer.messages.into_iter().map(|message| (message.topic, message.seq));
+    let topics = answer
+        .messages
+        .into_iter()
+        .map(|message| (message.topic, message.seq));
     Ok(Some(Lasts {
         topics: topics.collect(),
         as_of: answer.as_of,
@@ -148,9 +167,16 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
     link.connected()?;
     let stream = &link.options.stream.name;
     let inbox = link.client.new_inbox();
-    let mut answers = link.client.subscribe(inbox.clone()).await.map_err(Error::answered)?;
+    let mut answers = link
+        .client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(Error::answered)?;
     let request = Request::new().payload(request.to_string().into()).inbox(inbox);
-    let sent = link.js.send_request(format!("DIRECT.GET.{stream}"), request).await;
+    let sent = link
+        .js
+        .send_request(format!("DIRECT.GET.{stream}"), request)
+        .await;
     sent.map_err(Error::answered)?;
     let mut answer = Answer::default();
     let mut previous = 0;
@@ -167,7 +193,9 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
             Some(StatusCode::NOT_FOUND) => return Ok(answer),
             Some(StatusCode::NO_RESPONDERS) => {
                 link.stream_is_gone();
-                return Err(Error::NoStream { stream: stream.clone() });
+                return Err(Error::NoStream {
+                    stream: stream.clone(),
+                });
             }
             Some(status) if status.as_u16() == END_MARK => {
                 let number = |name| last_header(message.headers.as_ref()?, name)?.parse().ok();
@@ -178,7 +206,7 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
             }
             Some(status) => {
                 let words = message.description.unwrap_or_default();
-                return Err(Error::answered(format_args!("{} {words}", status.as_u16())));
+                return Err(Error::answered(format!("{} {words}", status.as_u16())));
             }
         }
     }

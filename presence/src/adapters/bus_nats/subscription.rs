@@ -8,7 +8,7 @@ use super::{
     message::Stored,
     read,
     stream::LIVE,
-    tracker::{Comparison, Tracker, Verdict},
+    tracker::{Comparison, Proof, Tracker, Verdict},
 };
 use crate::ports::bus::{Arrival, Subscription};
 use async_nats::{Message, Subscriber};
@@ -24,6 +24,8 @@ use tokio::{
 /// A subscription never takes longer than this; what it could not learn in time, it learns when it is polled.
 const ATTACH_WITHIN: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A replica may lag behind for so many attempts; then what it cannot prove is given up.
+const PATIENT_FOR: u32 = 3;
 
 pub(super) async fn subscribe(link: Arc<Link>, classroom: ClassroomId) -> Subscription {
     let mut arrivals = Arrivals::new(link, classroom);
@@ -102,7 +104,12 @@ impl Arrivals {
         self.link.ready().await?;
         if self.live.is_none() {
             let subject = format!("{LIVE}.{}.*", self.classroom);
-            let live = self.link.client.subscribe(subject).await.map_err(Error::answered)?;
+            let live = self
+                .link
+                .client
+                .subscribe(subject)
+                .await
+                .map_err(Error::answered)?;
             self.live = Some(live);
         }
         Ok(())
@@ -150,10 +157,12 @@ impl Arrivals {
             polled
         }));
         tokio::select! {
+            // What waits is heard before the stream is asked about it. A queue that is never empty is not checked, and
+            // need not be: it settles whenever it may have overflown.
             biased;
             _ = self.news.changed() => Wake::News,
-            () = sleep_until(self.check_at) => Wake::Check,
             message = message => Wake::Live(message),
+            () = sleep_until(self.check_at) => Wake::Check,
         }
     }
 
@@ -229,6 +238,7 @@ impl Arrivals {
         let from = self.tracker.as_ref().map(Tracker::delivered);
         match from.filter(|from| same_stream && *from <= end) {
             Some(from) => {
+                self.prove_behind(from).await?;
                 let created = self.created.clone();
                 let found = read::range(&self.link, &self.classroom, (from, end), created.as_ref()).await?;
                 self.bring(found, end);
@@ -242,12 +252,30 @@ impl Arrivals {
         Ok(())
     }
 
+    /// Reading goes on from `from`; so a hole behind it must be found before, or it never will be.
+    async fn prove_behind(&mut self, from: u64) -> Result<(), Error> {
+        if self.tracker.as_ref().is_none_or(Tracker::is_settled) {
+            return Ok(());
+        }
+        let lasts = read::lasts(&self.link, &self.classroom, Some(from)).await?;
+        let proof = match (&lasts, &mut self.tracker) {
+            (Some(lasts), Some(tracker)) => tracker.prove(lasts.iter()),
+            _ => Proof::Lost,
+        };
+        match proof {
+            Proof::Whole => {}
+            Proof::Lagging if self.failures < PATIENT_FOR => return Err(Error::Lagging),
+            Proof::Lost | Proof::Lagging => self.restart(from),
+        }
+        Ok(())
+    }
+
     fn bring(&mut self, found: Option<Vec<Stored>>, end: u64) {
         let (Some(found), Some(tracker)) = (found, &mut self.tracker) else {
             self.restart(end);
             return;
         };
-        tracker.read(found.iter().map(|stored| (stored.topic.as_str(), stored.seq)), end);
+        tracker.restart(end);
         for stored in &found {
             self.hand_on(stored);
         }
@@ -261,7 +289,7 @@ impl Arrivals {
     /// Asks the stream where each topic ends: so a loss is noticed that no later message would tell of.
     async fn check(&mut self) {
         self.plan_check();
-        let lasts = match read::lasts(&self.link, &self.classroom).await {
+        let lasts = match read::lasts(&self.link, &self.classroom, None).await {
             Ok(Some(lasts)) => lasts,
             Ok(None) => return,
             Err(error) => {
@@ -272,13 +300,12 @@ impl Arrivals {
         };
         let Some(tracker) = &mut self.tracker else { return };
         // A stream that ends before what was settled is another one, or lost its tail.
-        if !lasts.topics.is_empty() && lasts.as_of < tracker.settled() {
+        if !lasts.is_empty() && lasts.as_of < tracker.settled() {
             self.ground = None;
             return;
         }
-        let topics = lasts.topics.iter().map(|(topic, seq)| (topic.as_str(), *seq));
         let delivered = tracker.delivered();
-        match tracker.compare(topics, lasts.as_of) {
+        match tracker.compare(lasts.iter(), lasts.as_of) {
             Comparison::Whole => {}
             Comparison::Behind => self.ground = None,
             Comparison::Lost => self.gap(delivered),

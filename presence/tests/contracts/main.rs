@@ -1,0 +1,10 @@
+//! One contract suite per port, run against every adapter, and what only one adapter can show.
+
+#![expect(clippy::unwrap_used, reason = "what the tests stand on fails like a test")]
+
+mod bus;
+mod bus_auth;
+mod bus_faults;
+mod bus_kit;
+mod bus_stream;
+mod foreign;
