@@ -179,6 +179,30 @@ async fn a_stream_made_anew_lies_above_and_old_positions_are_not_taken_for_its_o
 }
 
 #[tokio::test]
+async fn a_stream_that_a_sibling_made_anew_is_noticed_though_its_positions_lie_below() {
+    let server = NatsServer::start().await;
+    let bus = server.bus().await;
+    let context = server.client().await;
+    let room = classroom();
+    let mut subscription = bus.subscribe(&room).await.unwrap();
+    let old = chat(&context, &room, "chat").await;
+    assert_eq!(positions(&mut subscription, 1).await, [old]);
+    let theirs = stream::Config {
+        first_sequence: None,
+        ..config(&context).await
+    };
+    context.delete_stream("classroom").await.unwrap();
+    context.create_stream(theirs).await.unwrap();
+    let first = chat(&context, &room, "chat").await;
+    assert!(first < old);
+    let begins = gap(&mut subscription).await;
+    assert!(begins <= first);
+    let second = chat(&context, &room, "chat").await;
+    let heard = positions(&mut subscription, usize::from(begins < first) + 1).await;
+    assert_eq!(heard.last(), Some(&second));
+}
+
+#[tokio::test]
 async fn what_the_live_path_lost_is_read_from_the_stream() {
     let server = NatsServer::start().await;
     let bus = server.bus().await;
@@ -370,4 +394,36 @@ async fn thirty_classrooms_through_a_flapping_server_hear_everything_once() {
     };
     let (said, heard, ()) = tokio::join!(talk(&bus, &rooms, EACH), hearing, flapping);
     assert_eq!(heard, said);
+}
+
+#[tokio::test]
+#[ignore = "adhoc"]
+async fn adhoc_scale() {
+    let server = NatsServer::start().await;
+    let wire = Wire::to(server.port).await;
+    let mut o = options(&wire.url());
+    o.check_every = Duration::from_secs(10);
+    let bus = connected(o).await;
+    let context = server.client().await;
+    let rooms: Vec<_> = (0..5000).map(|_| classroom()).collect();
+    let t = Instant::now();
+    let subs = join_all(rooms.iter().map(|room| bus.subscribe(room))).await;
+    let known = subs.iter().filter(|s| s.as_ref().unwrap().position > 0).count();
+    println!("subscribed {known} in {:?}", t.elapsed());
+    wire.cut();
+    eventually("x", async || !bus.is_up()).await;
+    for room in &rooms {
+        chat(&context, room, "chat").await;
+    }
+    let t = Instant::now();
+    wire.mend();
+    let mut tasks = tokio::task::JoinSet::new();
+    for s in subs {
+        tasks.spawn(async move {
+            let mut s = s.unwrap();
+            positions(&mut s, 1).await
+        });
+    }
+    tasks.join_all().await;
+    println!("all caught up in {:?}", t.elapsed());
 }

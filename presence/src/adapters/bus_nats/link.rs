@@ -30,8 +30,8 @@ use tokio::{
 
 /// No request takes longer.
 pub(super) const WITHIN: Duration = Duration::from_secs(2);
-/// Reads at a time; the others wait for their turn, within their own time limit.
-const READS: usize = 32;
+/// Questions at a time; the others wait for their turn, within their own time limit.
+const READS: usize = 64;
 /// Publishes at a time; likewise.
 const PUBLISHES: usize = 256;
 /// A stream that could not be made is not tried again sooner.
@@ -55,6 +55,8 @@ pub(super) struct Link {
     tried: tokio::sync::Mutex<Option<Instant>>,
     /// The highest position of the stream that this process has seen; 0 is none.
     highest: AtomicU64,
+    /// The first position that the stream still has, as far as we know: it may have moved on.
+    oldest: AtomicU64,
     created: Mutex<Option<Arc<str>>>,
     /// Grows when the stream may have become another one.
     era: AtomicU64,
@@ -99,6 +101,7 @@ impl Link {
             ready_on: AtomicU64::new(0),
             tried: tokio::sync::Mutex::new(None),
             highest: AtomicU64::new(0),
+            oldest: AtomicU64::new(0),
             created: Mutex::new(None),
             era: AtomicU64::new(0),
         }
@@ -150,6 +153,11 @@ impl Link {
         highest > 0 && position > highest.saturating_add(JUMP)
     }
 
+    /// The stream is known not to reach back so far.
+    pub(super) fn has_forgotten(&self, position: u64) -> bool {
+        position.saturating_add(1) < self.oldest.load(Ordering::Acquire)
+    }
+
     /// A position came by, in an ack or live.
     pub(super) fn saw(&self, position: u64) {
         if self.is_jump(position) {
@@ -162,11 +170,13 @@ impl Link {
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         if created.as_deref() == Some(info.created.as_str()) {
             self.highest.fetch_max(info.state.last_seq, Ordering::AcqRel);
+            self.oldest.fetch_max(info.state.first_seq, Ordering::AcqRel);
             return;
         }
         // Another stream, whose positions may even lie below, if a sibling made it.
         *created = Some(info.created.as_str().into());
         self.highest.store(info.state.last_seq, Ordering::Release);
+        self.oldest.store(info.state.first_seq, Ordering::Release);
         self.era.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -176,6 +186,12 @@ impl Link {
         let info: Info = self.ask("STREAM.INFO", &()).await?;
         self.learn(&info);
         Ok(info)
+    }
+
+    /// As `info`, for those who may come by the thousand: the server drops requests when ten thousand wait.
+    pub(super) async fn info_in_turn(&self) -> Result<Info, Error> {
+        let _turn = self.reads.acquire().await;
+        self.info().await
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(
