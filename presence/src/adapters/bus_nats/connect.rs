@@ -59,7 +59,7 @@ impl Signals {
             Event::Disconnected => self.set_trouble(Some("the connection was lost".to_owned())),
             Event::Closed | Event::Draining | Event::LameDuckMode => tracing::info!(%event, "NATS"),
             Event::SlowConsumer(_) => {
-                tracing::debug!("a classroom's queue was full; what it lost is read again")
+                tracing::debug!("a classroom's queue was full; what it lost is read again");
             }
             Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),
             Event::ClientError(error) => self.set_trouble(Some(error.to_string())),
@@ -109,7 +109,11 @@ fn addresses(options: &Options) -> Result<(Vec<ServerAddr>, Auth), Error> {
     let mut auth = options.auth.clone();
     let mut addresses = vec![];
     for server in &options.servers.0 {
-        let server = if server.contains("://") { server.clone() } else { format!("nats://{server}") };
+        let server = if server.contains("://") {
+            server.clone()
+        } else {
+            format!("nats://{server}")
+        };
         // The parser's own error would quote the address, secrets and all.
         let mut url: url::Url = server.parse().map_err(|_| bad("an address is no URL"))?;
         if let (Auth::None, Some(found)) = (&auth, in_url(&url)) {
@@ -140,7 +144,10 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = text.bytes();
     let mut decoded = vec![];
     while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone().take(2).filter_map(|digit| char::from(digit).to_digit(16));
+        let mut ahead = bytes
+            .clone()
+            .take(2)
+            .filter_map(|digit| char::from(digit).to_digit(16));
         match (byte, ahead.next(), ahead.next()) {
             (b'%', Some(high), Some(low)) => {
                 decoded.extend(u8::try_from(high * 16 + low));
@@ -158,11 +165,17 @@ async fn with_auth(opening: ConnectOptions, auth: Auth) -> Result<ConnectOptions
         Auth::UserPassword { user, password } => Ok(opening.user_and_password(user, password)),
         Auth::Token(token) => Ok(opening.token(token)),
         Auth::CredentialsFile(path) => {
-            opening.credentials_file(&path).await.map_err(|error| Error::Options {
+            // An error's kind says enough; its text may quote what is in the file.
+            let bad = |reason: &dyn ToString| Error::Options {
                 what: "NATS credentials file",
-                // Neither the file's content nor the parser's view of it.
-                reason: format!("{}: {}", path.display(), error.kind()),
-            })
+                reason: format!("{}: {}", path.display(), reason.to_string()),
+            };
+            let text = tokio::fs::read_to_string(&path)
+                .await
+                .map_err(|error| bad(&error.kind()))?;
+            opening
+                .credentials(&text)
+                .map_err(|_| bad(&"it holds no user JWT and seed"))
         }
     }
 }
@@ -195,7 +208,10 @@ mod tests {
         let expected = Auth::UserPassword { user: "anna".into(), password: "s=3+cret".into() };
         assert_eq!(auth, expected);
         let shown = format!("{options:?} {auth:?}");
-        assert!(!shown.contains("cret") && shown.contains("nats.example"), "{shown}");
+        assert!(
+            !shown.contains("cret") && shown.contains("nats.example"),
+            "{shown}"
+        );
     }
 
     #[test]

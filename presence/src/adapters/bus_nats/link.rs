@@ -30,8 +30,8 @@ use tokio::{
 
 /// No request takes longer.
 pub(super) const WITHIN: Duration = Duration::from_secs(2);
-/// Reads at a time; the others wait for their turn, within their own time limit.
-const READS: usize = 32;
+/// Questions at a time; the others wait for their turn, within their own time limit.
+const READS: usize = 64;
 /// Publishes at a time; likewise.
 const PUBLISHES: usize = 256;
 /// A stream that could not be made is not tried again sooner.
@@ -55,6 +55,8 @@ pub(super) struct Link {
     tried: tokio::sync::Mutex<Option<Instant>>,
     /// The highest position of the stream that this process has seen; 0 is none.
     highest: AtomicU64,
+    /// The first position that the stream still has, as far as we know: it may have moved on.
+    oldest: AtomicU64,
     created: Mutex<Option<Arc<str>>>,
     /// Grows when the stream may have become another one.
     era: AtomicU64,
@@ -83,7 +85,9 @@ impl Link {
         options: Options,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let js = async_nats::jetstream::ContextBuilder::new().timeout(WITHIN).build(client.clone());
+        let js = async_nats::jetstream::ContextBuilder::new()
+            .timeout(WITHIN)
+            .build(client.clone());
         Self {
             statistics: client.statistics(),
             client,
@@ -97,6 +101,7 @@ impl Link {
             ready_on: AtomicU64::new(0),
             tried: tokio::sync::Mutex::new(None),
             highest: AtomicU64::new(0),
+            oldest: AtomicU64::new(0),
             created: Mutex::new(None),
             era: AtomicU64::new(0),
         }
@@ -132,12 +137,20 @@ impl Link {
     }
 
     pub(super) fn created(&self) -> Option<Arc<str>> {
-        self.created.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.created
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn is_jump(&self, position: u64) -> bool {
         let highest = self.highest();
         highest > 0 && position > highest.saturating_add(JUMP)
+    }
+
+    /// The stream is known not to reach back so far.
+    pub(super) fn has_forgotten(&self, position: u64) -> bool {
+        position.saturating_add(1) < self.oldest.load(Ordering::Acquire)
     }
 
     /// A position came by, in an ack or live.
@@ -152,11 +165,13 @@ impl Link {
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         if created.as_deref() == Some(info.created.as_str()) {
             self.highest.fetch_max(info.state.last_seq, Ordering::AcqRel);
+            self.oldest.fetch_max(info.state.first_seq, Ordering::AcqRel);
             return;
         }
         // Another stream, whose positions may even lie below, if a sibling made it.
         *created = Some(info.created.as_str().into());
         self.highest.store(info.state.last_seq, Ordering::Release);
+        self.oldest.store(info.state.first_seq, Ordering::Release);
         self.era.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -166,6 +181,12 @@ impl Link {
         let info: Info = self.ask("STREAM.INFO", &()).await?;
         self.learn(&info);
         Ok(info)
+    }
+
+    /// As `info`, for those who may come by the thousand: the server drops requests when ten thousand wait.
+    pub(super) async fn info_in_turn(&self) -> Result<Info, Error> {
+        let _turn = self.reads.acquire().await;
+        self.info().await
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(
@@ -233,11 +254,19 @@ impl Link {
                     Ok(info) => self.learn(&info),
                     Err(Error::Answered { reason }) => {
                         let stream = stream();
-                        return Err(Error::Refused { stream, settings, reason });
+                        return Err(Error::Refused {
+                            stream,
+                            settings,
+                            reason,
+                        });
                     }
                     Err(other) => return Err(other),
                 }
-                tracing::info!(stream.name = stream(), settings, "amended a stream that others made");
+                tracing::info!(
+                    stream.name = stream(),
+                    settings,
+                    "amended a stream that others made"
+                );
                 Ok(())
             }
         }
@@ -245,8 +274,7 @@ impl Link {
 
     async fn make(&self) -> Result<Info, Error> {
         let options = &self.options.stream;
-        // A wall clock that went back must not take positions back.
-        let first = stream::first_position(self.clock.wall().as_secs()).max(self.highest().saturating_add(1));
+        let first = stream::first_position(self.clock.wall().as_secs(), self.highest());
         let made: Result<Info, Error> = self.ask("STREAM.CREATE", &stream::made(options, first)).await;
         match made {
             Ok(info) => {

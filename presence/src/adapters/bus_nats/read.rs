@@ -1,13 +1,13 @@
 //! Reading the stream by position: a range of one classroom, and where its topics end. No consumer is made.
 //!
 //! Any replica of the stream may answer a direct get, and may lag behind; so the end of a range is asked of the leader.
+//! Callers bound the time; turns bound how much is asked at once.
 
 use super::{
     connect::SUBSCRIPTION_CAPACITY,
     error::Error,
-    link::{Link, WITHIN},
+    link::Link,
     message::{Stored, last_header},
-    stream::State,
 };
 use async_nats::{StatusCode, client::Request, jetstream::stream::RawMessageErrorKind};
 use futures_util::StreamExt;
@@ -15,7 +15,6 @@ use presence_api::event::headers;
 use presence_core::ids::ClassroomId;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::time::timeout;
 
 /// More than this cannot be had in one read: a snapshot is cheaper for everybody.
 const MAX_MESSAGES: usize = 1_000;
@@ -40,8 +39,19 @@ struct Answer {
 
 /// Where each topic of a classroom ends.
 pub(super) struct Lasts {
-    pub(super) topics: Vec<(String, u64)>,
+    topics: Vec<(String, u64)>,
+    /// The position up to which this is known.
     pub(super) as_of: u64,
+}
+
+impl Lasts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.topics.iter().map(|(topic, seq)| (topic.as_str(), *seq))
+    }
 }
 
 fn filter(classroom: &ClassroomId) -> String {
@@ -56,15 +66,15 @@ pub(super) async fn range(
     (after, up_to): (u64, u64),
     created: Option<&Arc<str>>,
 ) -> Result<Option<Vec<Stored>>, Error> {
-    let reading = async {
-        let _turn = link.reads.acquire().await;
-        let found = collect(link, classroom, after, up_to).await?;
-        // Asked last: what was dropped from the old end while we read is gone from this state too.
-        let info = link.info().await?;
-        let same = created.is_none_or(|created| **created == info.created);
-        Ok(found.filter(|_| same && State::holds(info.state, after, up_to)))
-    };
-    timeout(WITHIN, reading).await.map_err(|_| Error::TimedOut)?
+    if link.has_forgotten(after) {
+        return Ok(None);
+    }
+    let _turn = link.reads.acquire().await;
+    let found = collect(link, classroom, after, up_to).await?;
+    // Asked last: what was dropped from the old end while we read is gone from this state too.
+    let info = link.info().await?;
+    let same = created.is_none_or(|created| **created == info.created);
+    Ok(found.filter(|_| same && info.state.holds(after, up_to)))
 }
 
 async fn collect(
@@ -121,19 +131,31 @@ async fn next_at_leader(link: &Link, classroom: &ClassroomId, next: u64) -> Resu
     }
 }
 
-/// The last message of each topic of a classroom, or `None` where they are too many to say.
-pub(super) async fn lasts(link: &Link, classroom: &ClassroomId) -> Result<Option<Lasts>, Error> {
-    let request = json!({ "multi_last": [filter(classroom)], "batch": BATCH, "max_bytes": COMPARE_BYTES });
-    let asking = async {
-        let _turn = link.reads.acquire().await;
-        direct_get(link, &request).await
-    };
-    let answer = match timeout(WITHIN, asking).await.map_err(|_| Error::TimedOut)? {
+/// Where each topic of a classroom ends, at `up_to` if that is given; or `None` where they are too many to say.
+pub(super) async fn lasts(
+    link: &Link,
+    classroom: &ClassroomId,
+    up_to: Option<u64>,
+) -> Result<Option<Lasts>, Error> {
+    let mut request =
+        json!({ "multi_last": [filter(classroom)], "batch": BATCH, "max_bytes": COMPARE_BYTES });
+    if let Some(up_to) = up_to {
+        request["up_to_seq"] = up_to.into();
+    }
+    let _turn = link.reads.acquire().await;
+    let answer = match direct_get(link, &request).await {
         Err(Error::Answered { reason }) if reason.starts_with("413") => return Ok(None),
         other => other?,
     };
-    let topics = answer.messages.into_iter().map(|message| (message.topic, message.seq));
-    Ok(Some(Lasts { topics: topics.collect(), as_of: answer.as_of }).filter(|_| answer.more == 0))
+    let topics = answer
+        .messages
+        .into_iter()
+        .map(|message| (message.topic, message.seq));
+    Ok(Some(Lasts {
+        topics: topics.collect(),
+        as_of: answer.as_of,
+    })
+    .filter(|_| answer.more == 0))
 }
 
 /// A request that is answered by several messages and an end mark. Callers bound its time.
@@ -141,9 +163,16 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
     link.connected()?;
     let stream = &link.options.stream.name;
     let inbox = link.client.new_inbox();
-    let mut answers = link.client.subscribe(inbox.clone()).await.map_err(Error::answered)?;
+    let mut answers = link
+        .client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(Error::answered)?;
     let request = Request::new().payload(request.to_string().into()).inbox(inbox);
-    let sent = link.js.send_request(format!("DIRECT.GET.{stream}"), request).await;
+    let sent = link
+        .js
+        .send_request(format!("DIRECT.GET.{stream}"), request)
+        .await;
     sent.map_err(Error::answered)?;
     let mut answer = Answer::default();
     let mut previous = 0;
@@ -160,7 +189,9 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
             Some(StatusCode::NOT_FOUND) => return Ok(answer),
             Some(StatusCode::NO_RESPONDERS) => {
                 link.stream_is_gone();
-                return Err(Error::NoStream { stream: stream.clone() });
+                return Err(Error::NoStream {
+                    stream: stream.clone(),
+                });
             }
             Some(status) if status.as_u16() == END_MARK => {
                 let number = |name| last_header(message.headers.as_ref()?, name)?.parse().ok();
@@ -171,7 +202,7 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
             }
             Some(status) => {
                 let words = message.description.unwrap_or_default();
-                return Err(Error::answered(format_args!("{} {words}", status.as_u16())));
+                return Err(Error::answered(format!("{} {words}", status.as_u16())));
             }
         }
     }

@@ -37,8 +37,11 @@ impl State {
 /// Where a stream made at this moment begins. A stream would have to take in a million messages a second, all its life,
 /// for one made after it to begin below its end; and until the year 2242 positions stay below 2^53, which JavaScript
 /// counts exactly. So a position of a stream that is gone lies below the new one, and cannot be mistaken for one of it.
-pub(super) fn first_position(unix_seconds: i64) -> u64 {
-    u64::try_from(unix_seconds).unwrap_or(0).max(1) << 20
+/// Not even when the wall clock has gone back, or the second is still the same: `highest` is the highest position seen.
+pub(super) fn first_position(unix_seconds: i64, highest: u64) -> u64 {
+    const SECOND: u64 = 1 << 20;
+    let by_the_clock = u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(SECOND);
+    by_the_clock.max(highest.saturating_add(SECOND))
 }
 
 pub(super) fn made(options: &StreamOptions, first_position: u64) -> Value {
@@ -110,7 +113,14 @@ pub(super) fn fit(config: &Map<String, Value>, options: &StreamOptions) -> Fit {
     if number("duplicate_window") < window {
         set("duplicate_window", window.into());
     }
-    if settings.is_empty() { Fit::Yes } else { Fit::After { config: amended, settings } }
+    if settings.is_empty() {
+        Fit::Yes
+    } else {
+        Fit::After {
+            config: amended,
+            settings,
+        }
+    }
 }
 
 fn problems(config: &Map<String, Value>) -> Vec<String> {
@@ -121,7 +131,12 @@ fn problems(config: &Map<String, Value>) -> Vec<String> {
             "retention must be limits: who has read an event must not take it from the others".to_owned(),
         );
     }
-    if config.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or(0) > 0 {
+    if config
+        .get("max_msgs_per_subject")
+        .and_then(Value::as_i64)
+        .unwrap_or(0)
+        > 0
+    {
         problems.push("max_msgs_per_subject must be unlimited: history would have holes".to_owned());
     }
     for (name, why) in
@@ -136,14 +151,17 @@ fn problems(config: &Map<String, Value>) -> Vec<String> {
     }
     let taken = config.get("republish").filter(|value| !value.is_null());
     if taken.is_some_and(|taken| !is_ours(taken)) {
-        problems
-            .push(format!("republish must be {SUBJECTS} to {LIVE_DESTINATION}: it is set to something else"));
+        problems.push(format!(
+            "republish must be {SUBJECTS} to {LIVE_DESTINATION}: it is set to something else"
+        ));
     }
     problems
 }
 
 fn is_ours(republish: &Value) -> bool {
-    let all_of_it = republish.get("headers_only").is_none_or(|value| value == &Value::Bool(false));
+    let all_of_it = republish
+        .get("headers_only")
+        .is_none_or(|value| value == &Value::Bool(false));
     republish["src"] == SUBJECTS && republish["dest"] == LIVE_DESTINATION && all_of_it
 }
 
