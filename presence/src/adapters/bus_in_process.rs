@@ -53,22 +53,14 @@ impl InProcessBus {
         // As a stream made at this moment: what a client remembers of an earlier process lies below.
         let first = u64::try_from(clock.wall().as_secs()).unwrap_or(0).max(1) << 20;
         Self {
-            ring: Arc::new(Mutex::new(Ring::new(
-                first,
-                options.max_events,
-                options.max_bytes,
-            ))),
+            ring: Arc::new(Mutex::new(Ring::new(first, options.max_events, options.max_bytes))),
             event_body: options.event_body,
         }
     }
 
     /// What a sibling service would send: any subject, headers and body. What is no event is counted, and skipped.
     pub fn publish_raw(&self, subject: &str, headers: &[(&str, &str)], body: &[u8]) -> u64 {
-        let message = Message {
-            subject,
-            headers,
-            body,
-        };
+        let message = Message { subject, headers, body };
         lock(&self.ring).publish(&message)
     }
 
@@ -89,12 +81,7 @@ impl Bus for InProcessBus {
     async fn publish(&self, event: &Outgoing) -> Result<u64, Fault> {
         let encoded = Encoded::new(event.operation, event.session_id, &event.key, self.event_body);
         let mut headers = vec![(presence_api::event::headers::MSG_ID, encoded.message_id.as_str())];
-        headers.extend(
-            encoded
-                .headers
-                .iter()
-                .map(|(name, value)| (*name, value.as_str())),
-        );
+        headers.extend(encoded.headers.iter().map(|(name, value)| (*name, value.as_str())));
         Ok(self.publish_raw(&encoded.subject, &headers, &encoded.body))
     }
 
@@ -120,10 +107,7 @@ impl Bus for InProcessBus {
             return Ok(Backlog::Unprovable);
         }
         let events = ring.after(classroom, after, MAX_READ + 1);
-        let events: Vec<_> = events
-            .into_iter()
-            .take_while(|event| event.seq <= up_to)
-            .collect();
+        let events: Vec<_> = events.into_iter().take_while(|event| event.seq <= up_to).collect();
         if events.len() > MAX_READ {
             return Ok(Backlog::Unprovable);
         }

@@ -82,9 +82,7 @@ impl Ring {
     }
 
     pub(super) fn floor(&self, classroom: &ClassroomId) -> u64 {
-        self.rooms
-            .get(classroom)
-            .map_or(self.forgotten, |room| room.floor)
+        self.rooms.get(classroom).map_or(self.forgotten, |room| room.floor)
     }
 
     /// Returns where it stands; for a message id that is remembered, where it stood.
@@ -98,9 +96,7 @@ impl Ring {
         let seq = self.last;
         let raw = Raw { subject: message.subject, seq, body: message.body, header: &header };
         let id: Option<Arc<str>> = id.map(Into::into);
-        let event = Event::decode(&raw)
-            .map_err(|poison| self.poison.count(poison))
-            .ok();
+        let event = Event::decode(&raw).map_err(|poison| self.poison.count(poison)).ok();
         let bytes = message.body.len() + event.as_ref().map_or(0, |event| event.frame.len());
         self.bytes += bytes;
         if let Some(id) = &id {
@@ -198,10 +194,7 @@ mod tests {
         assert_eq!((ring.order.len(), ring.ids.len(), ring.rooms.len()), (10, 10, 10));
         ring.max_bytes = 0;
         publish(&mut ring, "last", 1000);
-        assert_eq!(
-            (ring.order.len(), ring.ids.len(), ring.rooms.len(), ring.bytes),
-            (0, 0, 0, 0)
-        );
+        assert_eq!((ring.order.len(), ring.ids.len(), ring.rooms.len(), ring.bytes), (0, 0, 0, 0));
         assert_eq!(ring.forgotten, 1101);
     }
 

@@ -64,20 +64,9 @@ async fn publishing_again_changes_nothing(fixture: Fixture) {
     let (room, id) = (classroom(), session_ids().next().unwrap());
     let mut subscription = fixture.bus.subscribe(&room).await.unwrap();
     let first = fixture.bus.publish(&entered(&room, id)).await.unwrap();
-    let left = fixture
-        .bus
-        .publish(&outgoing(&room, id, Operation::Left))
-        .await
-        .unwrap();
+    let left = fixture.bus.publish(&outgoing(&room, id, Operation::Left)).await.unwrap();
     assert_eq!(fixture.bus.publish(&entered(&room, id)).await.unwrap(), first);
-    assert_eq!(
-        fixture
-            .bus
-            .publish(&outgoing(&room, id, Operation::Left))
-            .await
-            .unwrap(),
-        left
-    );
+    assert_eq!(fixture.bus.publish(&outgoing(&room, id, Operation::Left)).await.unwrap(), left);
     assert_eq!(positions(&mut subscription, 2).await, [first, left]);
     quiet(&mut subscription).await;
 }
@@ -132,28 +121,10 @@ async fn a_read_brings_exactly_the_classroom_and_the_range(fixture: Fixture) {
         }
     }
     assert_eq!(fixture.read(&room, said[0], said[599]).await.unwrap(), said[1..]);
-    assert_eq!(
-        fixture.read(&room, said[9], said[19]).await.unwrap(),
-        said[10..=19]
-    );
-    assert_eq!(
-        fixture.read(&room, said[9] - 1, said[10] - 1).await.unwrap(),
-        said[9..=9]
-    );
-    assert!(
-        fixture
-            .read(&room, said[599], said[599])
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        fixture
-            .read(&classroom(), said[0], said[599])
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(fixture.read(&room, said[9], said[19]).await.unwrap(), said[10..=19]);
+    assert_eq!(fixture.read(&room, said[9] - 1, said[10] - 1).await.unwrap(), said[9..=9]);
+    assert!(fixture.read(&room, said[599], said[599]).await.unwrap().is_empty());
+    assert!(fixture.read(&classroom(), said[0], said[599]).await.unwrap().is_empty());
 }
 
 async fn a_position_that_was_never_given_is_unprovable(fixture: Fixture) {
@@ -168,11 +139,7 @@ async fn a_position_that_was_never_given_is_unprovable(fixture: Fixture) {
         (last + 1_000_000, last + 1_000_001),
         (first, u64::MAX),
     ] {
-        assert_eq!(
-            fixture.read(&room, after, up_to).await,
-            None,
-            "({after}, {up_to}]"
-        );
+        assert_eq!(fixture.read(&room, after, up_to).await, None, "({after}, {up_to}]");
     }
 }
 
@@ -182,13 +149,7 @@ async fn too_much_is_unprovable(fixture: Fixture) {
     let said = futures_util::future::join_all((0..1001).map(|n| fixture.chat(&room, n))).await;
     let last = *said.iter().max().unwrap();
     assert_eq!(fixture.read(&room, first, last).await, None);
-    assert_eq!(
-        fixture
-            .read(&room, first, last - 1)
-            .await
-            .map(|found| found.len()),
-        Some(1000)
-    );
+    assert_eq!(fixture.read(&room, first, last - 1).await.map(|found| found.len()), Some(1000));
 }
 
 async fn what_is_no_event_is_counted_and_skipped(fixture: Fixture) {
@@ -197,9 +158,7 @@ async fn what_is_no_event_is_counted_and_skipped(fixture: Fixture) {
     let first = fixture.chat(&room, 1).await;
     fixture.say(&room, "chat", &[], b"{ no JSON").await;
     fixture.say(&room, "chat", &[], b"{\"bare\":true}").await;
-    fixture
-        .say(&room, "chat", &[], &vec![b'1'; MAX_BODY_BYTES + 1])
-        .await;
+    fixture.say(&room, "chat", &[], &vec![b'1'; MAX_BODY_BYTES + 1]).await;
     fixture.say(&room, "chat", &[], &[0xff, 0xfe]).await;
     fixture.say(&room, "chat", &[], b"").await;
     let last = fixture.chat(&room, 2).await;
@@ -215,9 +174,7 @@ async fn heard(fixture: &Fixture, room: &ClassroomId, pairs: &[(&str, &str)]) ->
         (headers::EVENT_OPERATION, "added"),
         (headers::EVENT_SEQUENCE_ID, "3"),
     ];
-    fixture
-        .say(room, "note", &[&bare, pairs].concat(), b"{\"a\":1}")
-        .await;
+    fixture.say(room, "note", &[&bare, pairs].concat(), b"{\"a\":1}").await;
     match next(&mut subscription).await {
         Arrival::Event(event) => event,
         Arrival::Gap { position } => panic!("a gap at {position}"),
@@ -226,35 +183,21 @@ async fn heard(fixture: &Fixture, room: &ClassroomId, pairs: &[(&str, &str)]) ->
 
 async fn sender_receiver_and_internal_are_understood(fixture: Fixture) {
     let room = classroom();
-    let event = heard(
-        &fixture,
-        &room,
-        &[(headers::SENDER, "web.a.b"), (headers::INTERNAL, "false")],
-    )
-    .await;
+    let event = heard(&fixture, &room, &[(headers::SENDER, "web.a.b"), (headers::INTERNAL, "false")]).await;
     assert_eq!(
         (event.topic.as_str(), event.sender.as_deref(), event.internal),
         ("note", Some("web.a.b"), false)
     );
     assert_eq!(event.payload.get(), "{\"a\":1}");
-    assert!(
-        heard(&fixture, &room, &[(headers::INTERNAL, "true")])
-            .await
-            .internal
-    );
+    assert!(heard(&fixture, &room, &[(headers::INTERNAL, "true")]).await.internal);
     let to_one = heard(&fixture, &room, &[(headers::RECEIVER, "web.c.d")]).await;
     assert!(to_one.is_for("web.c.d") && !to_one.is_for("web.e.f"));
 
     let id = session_ids().next().unwrap();
     let mut subscription = fixture.bus.subscribe(&room).await.unwrap();
     let position = fixture.bus.publish(&entered(&room, id)).await.unwrap();
-    let Arrival::Event(ours) = next(&mut subscription).await else {
-        panic!("a gap")
-    };
-    assert_eq!(
-        (ours.seq, ours.id.sequence_id, ours.topic.as_str()),
-        (position, id, "agent")
-    );
+    let Arrival::Event(ours) = next(&mut subscription).await else { panic!("a gap") };
+    assert_eq!((ours.seq, ours.id.sequence_id, ours.topic.as_str()), (position, id, "agent"));
     assert!(
         !ours.is_for(&format!("web.agent-{id}.school.example")) && ours.is_for("web.other.school.example")
     );
@@ -308,25 +251,15 @@ async fn ours_read_the_same_on_every_bus_in_both_shapes() {
     ] {
         let mut subscription = fixture.bus.subscribe(&room).await.unwrap();
         fixture.bus.publish(&entered(&room, id)).await.unwrap();
-        let Arrival::Event(event) = next(&mut subscription).await else {
-            panic!("a gap")
-        };
-        heard.push((
-            event.id.clone(),
-            event.payload.get().to_owned(),
-            event.sender.clone(),
-            event.internal,
-        ));
+        let Arrival::Event(event) = next(&mut subscription).await else { panic!("a gap") };
+        heard.push((event.id.clone(), event.payload.get().to_owned(), event.sender.clone(), event.internal));
     }
     assert!(heard.iter().all(|event| *event == heard[0]), "{heard:?}");
 }
 
 #[tokio::test]
 async fn a_small_memory_tells_the_slow_and_those_who_resume_late() {
-    let options = bus_in_process::Options {
-        max_events: 10,
-        ..Default::default()
-    };
+    let options = bus_in_process::Options { max_events: 10, ..Default::default() };
     let bus = InProcessBus::new(options, &*clock());
     let (room, mut ids) = (classroom(), session_ids());
     let mut slow = bus.subscribe(&room).await.unwrap();
@@ -335,14 +268,8 @@ async fn a_small_memory_tells_the_slow_and_those_who_resume_late() {
         last = bus.publish(&entered(&room, id)).await.unwrap();
     }
     assert!(matches!(next(&mut slow).await, Arrival::Gap { position } if position == last - 10));
-    assert_eq!(
-        positions(&mut slow, 10).await,
-        (last - 9..=last).collect::<Vec<_>>()
-    );
-    assert!(matches!(
-        bus.read(&room, last - 11, last).await.unwrap(),
-        Backlog::Unprovable
-    ));
+    assert_eq!(positions(&mut slow, 10).await, (last - 9..=last).collect::<Vec<_>>());
+    assert!(matches!(bus.read(&room, last - 11, last).await.unwrap(), Backlog::Unprovable));
     assert!(
         matches!(bus.read(&room, last - 10, last).await.unwrap(), Backlog::Complete(events) if events.len() == 10)
     );

@@ -18,29 +18,18 @@ use std::time::{Duration, Instant};
 
 async fn chat(context: &jetstream::Context, room: &ClassroomId, topic: &str) -> u64 {
     let body = r#"{"id":{"entity_type":"chat","operation":"said","sequence_id":1},"payload":{}}"#;
-    let ack = context
-        .publish(format!("classroom.{room}.{topic}"), body.into())
-        .await;
+    let ack = context.publish(format!("classroom.{room}.{topic}"), body.into()).await;
     ack.unwrap().await.unwrap().sequence
 }
 
 async fn config(context: &jetstream::Context) -> stream::Config {
-    context
-        .get_stream("classroom")
-        .await
-        .unwrap()
-        .cached_info()
-        .config
-        .clone()
+    context.get_stream("classroom").await.unwrap().cached_info().config.clone()
 }
 
 /// While this is in force, nothing reaches the live path.
 async fn mute(context: &jetstream::Context) -> stream::Config {
     let was = config(context).await;
-    let muted = stream::Config {
-        republish: None,
-        ..was.clone()
-    };
+    let muted = stream::Config { republish: None, ..was.clone() };
     context.update_stream(muted).await.unwrap();
     was
 }
@@ -104,14 +93,8 @@ async fn a_bus_that_starts_before_nats_begins_when_it_comes() {
     let mut subscription = bus.subscribe(&room).await.unwrap();
     assert_eq!(subscription.position, 0);
     assert!(!bus.is_up());
-    assert!(matches!(
-        bus.publish(&entered(&room, id)).await,
-        Err(Fault::Unavailable { .. })
-    ));
-    assert!(matches!(
-        bus.read(&room, 1, 2).await,
-        Err(Fault::Unavailable { .. })
-    ));
+    assert!(matches!(bus.publish(&entered(&room, id)).await, Err(Fault::Unavailable { .. })));
+    assert!(matches!(bus.read(&room, 1, 2).await, Err(Fault::Unavailable { .. })));
     assert!(start.elapsed() < PATIENCE);
     let more = tokio::time::timeout(Duration::from_millis(300), subscription.arrivals.next()).await;
     assert!(more.is_err(), "nothing can arrive yet: {more:?}");
@@ -168,10 +151,7 @@ async fn a_stream_made_anew_lies_above_and_old_positions_are_not_taken_for_its_o
     let next = publish_surely(&bus, &entered(&room, ids.next().unwrap())).await;
     assert_eq!(positions(&mut subscription, 1).await, [next]);
     for (after, up_to) in [(said[0], said[2]), (said[1], anew), (said[2], next)] {
-        assert!(matches!(
-            bus.read(&room, after, up_to).await.unwrap(),
-            Backlog::Unprovable
-        ));
+        assert!(matches!(bus.read(&room, after, up_to).await.unwrap(), Backlog::Unprovable));
     }
     assert!(
         matches!(bus.read(&room, anew - 1, next).await.unwrap(), Backlog::Complete(found) if found.len() == 2)
@@ -187,10 +167,7 @@ async fn a_stream_that_a_sibling_made_anew_is_noticed_though_its_positions_lie_b
     let mut subscription = bus.subscribe(&room).await.unwrap();
     let old = chat(&context, &room, "chat").await;
     assert_eq!(positions(&mut subscription, 1).await, [old]);
-    let theirs = stream::Config {
-        first_sequence: None,
-        ..config(&context).await
-    };
+    let theirs = stream::Config { first_sequence: None, ..config(&context).await };
     context.delete_stream("classroom").await.unwrap();
     context.create_stream(theirs).await.unwrap();
     let first = chat(&context, &room, "chat").await;
@@ -261,11 +238,7 @@ async fn what_the_stream_has_forgotten_is_announced() {
     let first = chat(&context, &room, "chat").await;
     assert_eq!(positions(&mut subscription, 1).await, [first]);
     let was = mute(&context).await;
-    let short = stream::Config {
-        max_messages: 10,
-        republish: None,
-        ..was.clone()
-    };
+    let short = stream::Config { max_messages: 10, republish: None, ..was.clone() };
     context.update_stream(short).await.unwrap();
     let mut last = 0;
     for _ in 0..20 {
@@ -279,10 +252,7 @@ async fn what_the_stream_has_forgotten_is_announced() {
             Arrival::Event(_) => {}
         }
     }
-    assert!(matches!(
-        bus.read(&room, first, last).await.unwrap(),
-        Backlog::Unprovable
-    ));
+    assert!(matches!(bus.read(&room, first, last).await.unwrap(), Backlog::Unprovable));
     assert!(
         matches!(bus.read(&room, last - 10, last).await.unwrap(), Backlog::Complete(found) if found.len() == 10)
     );
@@ -298,24 +268,17 @@ async fn forged_live_messages_move_nothing() {
     let mut subscription = bus.subscribe(&room).await.unwrap();
     let first = chat(&context, &room, "chat").await;
     assert_eq!(positions(&mut subscription, 1).await, [first]);
-    for (seq, previous) in [
-        ("9000000000000000", "0"),
-        (&(first + 9).to_string(), &(first + 8).to_string()),
-        ("x", "0"),
-    ] {
+    for (seq, previous) in
+        [("9000000000000000", "0"), (&(first + 9).to_string(), &(first + 8).to_string()), ("x", "0")]
+    {
         let mut headers = async_nats::HeaderMap::new();
-        for (name, value) in [
-            ("Nats-Stream", "classroom"),
-            ("Nats-Sequence", seq),
-            ("Nats-Last-Sequence", previous),
-        ] {
+        for (name, value) in
+            [("Nats-Stream", "classroom"), ("Nats-Sequence", seq), ("Nats-Last-Sequence", previous)]
+        {
             headers.insert(name, value);
         }
         let subject = format!("presence.live.{room}.chat");
-        client
-            .publish_with_headers(subject, headers, "{}".into())
-            .await
-            .unwrap();
+        client.publish_with_headers(subject, headers, "{}".into()).await.unwrap();
     }
     client.flush().await.unwrap();
     let second = chat(&context, &room, "chat").await;
@@ -335,21 +298,14 @@ async fn nothing_costs_a_consumer_and_dropping_unsubscribes() {
         assert_eq!(positions(subscription.as_mut().unwrap(), 1).await, [said]);
         bus.read(room, said - 1, said).await.unwrap();
     }
-    let info = context
-        .get_stream("classroom")
-        .await
-        .unwrap()
-        .cached_info()
-        .clone();
+    let info = context.get_stream("classroom").await.unwrap().cached_info().clone();
     assert_eq!(info.state.consumer_count, 0);
     // Nobody hears a classroom that nobody listens to any more.
     let probe = async_nats::connect(server.url()).await.unwrap();
     let room = &rooms[0];
     drop(subscriptions);
     let nobody_listens = async || {
-        let request = probe
-            .request(format!("presence.live.{room}.probe"), "".into())
-            .await;
+        let request = probe.request(format!("presence.live.{room}.probe"), "".into()).await;
         request.is_err_and(|error| error.kind() == async_nats::RequestErrorKind::NoResponders)
     };
     eventually("the subscription ends", nobody_listens).await;

@@ -124,9 +124,7 @@ pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: not in time"));
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}: not in time"));
 }
 
 /// A server of the test's own, on a port that it keeps over restarts.
@@ -154,11 +152,7 @@ impl NatsServer {
         let store = dir.path().join("store").display().to_string();
         let base = format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: {store:?} }}\n");
         std::fs::write(dir.path().join("nats.conf"), base + config).unwrap();
-        Self {
-            port,
-            dir,
-            child: None,
-        }
+        Self { port, dir, child: None }
     }
 
     pub(crate) async fn restart(&mut self) {
@@ -180,10 +174,7 @@ impl NatsServer {
         };
         Command::new("kill").arg(child.id().to_string()).status().unwrap();
         let child = std::cell::RefCell::new(&mut child);
-        eventually("the NATS server stops", async || {
-            child.borrow_mut().try_wait().unwrap().is_some()
-        })
-        .await;
+        eventually("the NATS server stops", async || child.borrow_mut().try_wait().unwrap().is_some()).await;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -209,11 +200,7 @@ impl Drop for NatsServer {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn options(url: &str) -> Options {
@@ -265,11 +252,7 @@ impl Wire {
                 }
             }
         });
-        Self {
-            port: near,
-            whole,
-            _tasks: tasks,
-        }
+        Self { port: near, whole, _tasks: tasks }
     }
 
     pub(crate) fn cut(&self) {

@@ -7,10 +7,7 @@ use std::{error::Error, time::Duration};
 
 async fn with_stream(config: stream::Config) -> NatsServer {
     let server = NatsServer::start().await;
-    let config = stream::Config {
-        name: "classroom".into(),
-        ..config
-    };
+    let config = stream::Config { name: "classroom".into(), ..config };
     server.client().await.create_stream(config).await.unwrap();
     server
 }
@@ -26,34 +23,17 @@ async fn a_siblings_stream_is_amended_and_keeps_its_limits() {
     })
     .await;
     let context = server.client().await;
-    let before = context
-        .publish("conference.x", "{}".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    let before = context.publish("conference.x", "{}".into()).await.unwrap().await.unwrap();
     let bus = server.bus().await;
     let room = classroom();
     let mut subscription = bus.subscribe(&room).await.unwrap();
-    let position = bus
-        .publish(&entered(&room, session_ids().next().unwrap()))
-        .await
-        .unwrap();
+    let position = bus.publish(&entered(&room, session_ids().next().unwrap())).await.unwrap();
     assert!(position > before.sequence);
     assert_eq!(positions(&mut subscription, 1).await, [position]);
 
-    let config = context
-        .get_stream("classroom")
-        .await
-        .unwrap()
-        .cached_info()
-        .config
-        .clone();
+    let config = context.get_stream("classroom").await.unwrap().cached_info().config.clone();
     assert_eq!(config.subjects, ["conference.>", "classroom.*.*"]);
-    assert_eq!(
-        (config.max_age, config.max_bytes),
-        (Duration::from_mins(5), 1 << 20)
-    );
+    assert_eq!((config.max_age, config.max_bytes), (Duration::from_mins(5), 1 << 20));
     assert_eq!(config.description.as_deref(), Some("a sibling's"));
     assert!(config.allow_direct && config.republish.is_some());
 }
@@ -85,11 +65,8 @@ async fn a_stream_that_cannot_serve_is_named_with_its_setting() {
 #[tokio::test]
 async fn what_the_server_refuses_is_said_with_its_reason() {
     let server = NatsServer::start().await;
-    let config = stream::Config {
-        name: "other".into(),
-        subjects: vec!["classroom.>".into()],
-        ..Default::default()
-    };
+    let config =
+        stream::Config { name: "other".into(), subjects: vec!["classroom.>".into()], ..Default::default() };
     server.client().await.create_stream(config).await.unwrap();
     let bus = bus(options(&server.url())).await;
     let fault = loop {
@@ -99,10 +76,7 @@ async fn what_the_server_refuses_is_said_with_its_reason() {
         }
     };
     let source = fault.source().unwrap().to_string();
-    assert!(
-        source.contains("stream classroom") && source.contains("overlap"),
-        "{source}"
-    );
+    assert!(source.contains("stream classroom") && source.contains("overlap"), "{source}");
 }
 
 #[tokio::test]

@@ -35,11 +35,7 @@ async fn sibling(server: &NatsServer) -> Client {
 }
 
 async fn bus_with(server: &NatsServer, event_body: Body) -> NatsBus {
-    connected(presence::adapters::bus_nats::Options {
-        event_body,
-        ..options(&server.url())
-    })
-    .await
+    connected(presence::adapters::bus_nats::Options { event_body, ..options(&server.url()) }).await
 }
 
 async fn heard(subscription: &mut Subscription) -> Arc<Event> {
@@ -52,12 +48,7 @@ async fn heard(subscription: &mut Subscription) -> Arc<Event> {
 fn said(id: Uuid, n: i64) -> Builder {
     let event_id = ("note".to_owned(), "added".to_owned(), n).into();
     let subject = Subject::new("classroom".into(), id, "note".into());
-    Builder::new(
-        subject,
-        br#"{"text":"hi"}"#.to_vec(),
-        event_id,
-        ALICE.parse().unwrap(),
-    )
+    Builder::new(subject, br#"{"text":"hi"}"#.to_vec(), event_id, ALICE.parse().unwrap())
 }
 
 #[tokio::test]
@@ -68,32 +59,20 @@ async fn what_a_sibling_says_reaches_the_classroom() {
     let (id, room) = room();
     let mut subscription = bus.subscribe(&room).await.unwrap();
 
-    sibling
-        .publish(&said(id, 1).internal(false).build())
-        .await
-        .unwrap();
+    sibling.publish(&said(id, 1).internal(false).build()).await.unwrap();
     let event = heard(&mut subscription).await;
     assert_eq!(
-        (
-            event.topic.as_str(),
-            event.id.operation.as_str(),
-            event.id.sequence_id
-        ),
+        (event.topic.as_str(), event.id.operation.as_str(), event.id.sequence_id),
         ("note", "added", 1)
     );
-    assert_eq!(
-        (event.payload.get(), event.sender.as_deref()),
-        (r#"{"text":"hi"}"#, Some(ALICE))
-    );
+    assert_eq!((event.payload.get(), event.sender.as_deref()), (r#"{"text":"hi"}"#, Some(ALICE)));
     assert!(!event.is_for(ALICE) && event.is_for("web.b.school.example"));
 
     // It says `internal` unless told otherwise.
     sibling.publish(&said(id, 2).build()).await.unwrap();
     assert!(heard(&mut subscription).await.internal);
 
-    let to_bob = said(id, 3)
-        .internal(false)
-        .receiver_id("web.bob.school.example".parse().unwrap());
+    let to_bob = said(id, 3).internal(false).receiver_id("web.bob.school.example".parse().unwrap());
     sibling.publish(&to_bob.build()).await.unwrap();
     let event = heard(&mut subscription).await;
     assert!(event.is_for("web.bob.school.example") && !event.is_for("web.b.school.example"));
@@ -106,16 +85,10 @@ async fn sibling_hears(body: Body) -> (Vec<u8>, Headers, i64) {
     let (id, room) = room();
     let session_id = session_ids().next().unwrap();
     let subject = Subject::new("classroom".into(), id, "agent".into());
-    let consumer = sibling
-        .subscribe_ephemeral(subject, DeliverPolicy::All, AckPolicy::None)
-        .await;
+    let consumer = sibling.subscribe_ephemeral(subject, DeliverPolicy::All, AckPolicy::None).await;
     let mut messages = consumer.unwrap();
     bus.publish(&entered(&room, session_id)).await.unwrap();
-    let message = tokio::time::timeout(PATIENCE, messages.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let message = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap().unwrap().unwrap();
     let subject = Subject::from_str(&message.subject).unwrap();
     assert_eq!((subject.classroom_id(), subject.entity_type()), (id, "agent"));
     let headers = message.headers.clone().unwrap().try_into().unwrap();
@@ -128,18 +101,9 @@ async fn a_sibling_reads_our_headers_and_a_bare_payload() {
     let agent = format!("web.agent-{session_id}.school.example");
     let expected =
         serde_json::json!({ "version": "v1", "entity_type": "agent", "label": "entered", "agent_id": agent });
-    assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(&payload).unwrap(),
-        expected
-    );
-    assert_eq!(
-        headers.event_id().to_string(),
-        format!("agent_entered_{session_id}")
-    );
-    assert_eq!(
-        (headers.sender_id().to_string(), headers.is_internal()),
-        (agent, false)
-    );
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&payload).unwrap(), expected);
+    assert_eq!(headers.event_id().to_string(), format!("agent_entered_{session_id}"));
+    assert_eq!((headers.sender_id().to_string(), headers.is_internal()), (agent, false));
     assert!(headers.receiver_id().is_none());
 }
 

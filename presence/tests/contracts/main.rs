@@ -9,3 +9,4 @@ mod bus_fixture;
 mod bus_kit;
 mod bus_stream;
 mod foreign;
+mod session_store;

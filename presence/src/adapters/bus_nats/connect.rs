@@ -109,11 +109,7 @@ fn addresses(options: &Options) -> Result<(Vec<ServerAddr>, Auth), Error> {
     let mut auth = options.auth.clone();
     let mut addresses = vec![];
     for server in &options.servers.0 {
-        let server = if server.contains("://") {
-            server.clone()
-        } else {
-            format!("nats://{server}")
-        };
+        let server = if server.contains("://") { server.clone() } else { format!("nats://{server}") };
         // The parser's own error would quote the address, secrets and all.
         let mut url: url::Url = server.parse().map_err(|_| bad("an address is no URL"))?;
         if let (Auth::None, Some(found)) = (&auth, in_url(&url)) {
@@ -144,10 +140,7 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = text.bytes();
     let mut decoded = vec![];
     while let Some(byte) = bytes.next() {
-        let mut ahead = bytes
-            .clone()
-            .take(2)
-            .filter_map(|digit| char::from(digit).to_digit(16));
+        let mut ahead = bytes.clone().take(2).filter_map(|digit| char::from(digit).to_digit(16));
         match (byte, ahead.next(), ahead.next()) {
             (b'%', Some(high), Some(low)) => {
                 decoded.extend(u8::try_from(high * 16 + low));
@@ -170,12 +163,8 @@ async fn with_auth(opening: ConnectOptions, auth: Auth) -> Result<ConnectOptions
                 what: "NATS credentials file",
                 reason: format!("{}: {}", path.display(), reason.to_string()),
             };
-            let text = tokio::fs::read_to_string(&path)
-                .await
-                .map_err(|error| bad(&error.kind()))?;
-            opening
-                .credentials(&text)
-                .map_err(|_| bad(&"it holds no user JWT and seed"))
+            let text = tokio::fs::read_to_string(&path).await.map_err(|error| bad(&error.kind()))?;
+            opening.credentials(&text).map_err(|_| bad(&"it holds no user JWT and seed"))
         }
     }
 }
@@ -208,10 +197,7 @@ mod tests {
         let expected = Auth::UserPassword { user: "anna".into(), password: "s=3+cret".into() };
         assert_eq!(auth, expected);
         let shown = format!("{options:?} {auth:?}");
-        assert!(
-            !shown.contains("cret") && shown.contains("nats.example"),
-            "{shown}"
-        );
+        assert!(!shown.contains("cret") && shown.contains("nats.example"), "{shown}");
     }
 
     #[test]

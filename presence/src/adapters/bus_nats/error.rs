@@ -29,9 +29,7 @@ pub enum Error {
 
 impl Error {
     pub(super) fn answered(reason: impl Into<Source>) -> Self {
-        Self::Answered {
-            reason: reason.into().to_string(),
-        }
+        Self::Answered { reason: reason.into().to_string() }
     }
 }
 

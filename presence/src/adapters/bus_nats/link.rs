@@ -85,9 +85,7 @@ impl Link {
         options: Options,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let js = async_nats::jetstream::ContextBuilder::new()
-            .timeout(WITHIN)
-            .build(client.clone());
+        let js = async_nats::jetstream::ContextBuilder::new().timeout(WITHIN).build(client.clone());
         Self {
             statistics: client.statistics(),
             client,
@@ -137,10 +135,7 @@ impl Link {
     }
 
     pub(super) fn created(&self) -> Option<Arc<str>> {
-        self.created
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.created.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn is_jump(&self, position: u64) -> bool {
@@ -254,19 +249,11 @@ impl Link {
                     Ok(info) => self.learn(&info),
                     Err(Error::Answered { reason }) => {
                         let stream = stream();
-                        return Err(Error::Refused {
-                            stream,
-                            settings,
-                            reason,
-                        });
+                        return Err(Error::Refused { stream, settings, reason });
                     }
                     Err(other) => return Err(other),
                 }
-                tracing::info!(
-                    stream.name = stream(),
-                    settings,
-                    "amended a stream that others made"
-                );
+                tracing::info!(stream.name = stream(), settings, "amended a stream that others made");
                 Ok(())
             }
         }

@@ -73,9 +73,7 @@ impl NatsBus {
 
     /// How many messages were no events, for metrics.
     pub fn poison_counts(&self) -> impl Iterator<Item = (Poison, u64)> + '_ {
-        Poison::ALL
-            .into_iter()
-            .map(|poison| (poison, self.link.poison.get(poison)))
+        Poison::ALL.into_iter().map(|poison| (poison, self.link.poison.get(poison)))
     }
 }
 
@@ -91,9 +89,7 @@ impl Bus for NatsBus {
 
     async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Result<Backlog, Fault> {
         let reading = read::range(&self.link, classroom, (after, up_to), None);
-        let found = timeout(link::WITHIN, reading)
-            .await
-            .map_err(|_| Error::TimedOut)?;
+        let found = timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)?;
         let Some(found) = found? else {
             return Ok(Backlog::Unprovable);
         };

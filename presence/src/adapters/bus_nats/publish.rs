@@ -17,12 +17,7 @@ use tokio::time::timeout;
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 
 pub(super) async fn publish(link: &Link, event: &Outgoing) -> Result<u64, Error> {
-    let encoded = Encoded::new(
-        event.operation,
-        event.session_id,
-        &event.key,
-        link.options.event_body,
-    );
+    let encoded = Encoded::new(event.operation, event.session_id, &event.key, link.options.event_body);
     let publishing = async {
         let _turn = link.publishes.acquire().await;
         link.ready().await?;
@@ -60,9 +55,7 @@ async fn send(link: &Link, encoded: &Encoded) -> Result<u64, Error> {
         Err(error) => Err(match error.kind() {
             PublishErrorKind::StreamNotFound => {
                 link.stream_is_gone();
-                Error::NoStream {
-                    stream: stream.clone(),
-                }
+                Error::NoStream { stream: stream.clone() }
             }
             PublishErrorKind::TimedOut => Error::TimedOut,
             _ => Error::answered(error),

@@ -147,15 +147,8 @@ pub(super) async fn lasts(
         Err(Error::Answered { reason }) if reason.starts_with("413") => return Ok(None),
         other => other?,
     };
-    let topics = answer
-        .messages
-        .into_iter()
-        .map(|message| (message.topic, message.seq));
-    Ok(Some(Lasts {
-        topics: topics.collect(),
-        as_of: answer.as_of,
-    })
-    .filter(|_| answer.more == 0))
+    let topics = answer.messages.into_iter().map(|message| (message.topic, message.seq));
+    Ok(Some(Lasts { topics: topics.collect(), as_of: answer.as_of }).filter(|_| answer.more == 0))
 }
 
 /// A request that is answered by several messages and an end mark. Callers bound its time.
@@ -163,16 +156,9 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
     link.connected()?;
     let stream = &link.options.stream.name;
     let inbox = link.client.new_inbox();
-    let mut answers = link
-        .client
-        .subscribe(inbox.clone())
-        .await
-        .map_err(Error::answered)?;
+    let mut answers = link.client.subscribe(inbox.clone()).await.map_err(Error::answered)?;
     let request = Request::new().payload(request.to_string().into()).inbox(inbox);
-    let sent = link
-        .js
-        .send_request(format!("DIRECT.GET.{stream}"), request)
-        .await;
+    let sent = link.js.send_request(format!("DIRECT.GET.{stream}"), request).await;
     sent.map_err(Error::answered)?;
     let mut answer = Answer::default();
     let mut previous = 0;
@@ -189,9 +175,7 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
             Some(StatusCode::NOT_FOUND) => return Ok(answer),
             Some(StatusCode::NO_RESPONDERS) => {
                 link.stream_is_gone();
-                return Err(Error::NoStream {
-                    stream: stream.clone(),
-                });
+                return Err(Error::NoStream { stream: stream.clone() });
             }
             Some(status) if status.as_u16() == END_MARK => {
                 let number = |name| last_header(message.headers.as_ref()?, name)?.parse().ok();

@@ -113,14 +113,7 @@ pub(super) fn fit(config: &Map<String, Value>, options: &StreamOptions) -> Fit {
     if number("duplicate_window") < window {
         set("duplicate_window", window.into());
     }
-    if settings.is_empty() {
-        Fit::Yes
-    } else {
-        Fit::After {
-            config: amended,
-            settings,
-        }
-    }
+    if settings.is_empty() { Fit::Yes } else { Fit::After { config: amended, settings } }
 }
 
 fn problems(config: &Map<String, Value>) -> Vec<String> {
@@ -131,12 +124,7 @@ fn problems(config: &Map<String, Value>) -> Vec<String> {
             "retention must be limits: who has read an event must not take it from the others".to_owned(),
         );
     }
-    if config
-        .get("max_msgs_per_subject")
-        .and_then(Value::as_i64)
-        .unwrap_or(0)
-        > 0
-    {
+    if config.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or(0) > 0 {
         problems.push("max_msgs_per_subject must be unlimited: history would have holes".to_owned());
     }
     for (name, why) in
@@ -151,17 +139,14 @@ fn problems(config: &Map<String, Value>) -> Vec<String> {
     }
     let taken = config.get("republish").filter(|value| !value.is_null());
     if taken.is_some_and(|taken| !is_ours(taken)) {
-        problems.push(format!(
-            "republish must be {SUBJECTS} to {LIVE_DESTINATION}: it is set to something else"
-        ));
+        problems
+            .push(format!("republish must be {SUBJECTS} to {LIVE_DESTINATION}: it is set to something else"));
     }
     problems
 }
 
 fn is_ours(republish: &Value) -> bool {
-    let all_of_it = republish
-        .get("headers_only")
-        .is_none_or(|value| value == &Value::Bool(false));
+    let all_of_it = republish.get("headers_only").is_none_or(|value| value == &Value::Bool(false));
     republish["src"] == SUBJECTS && republish["dest"] == LIVE_DESTINATION && all_of_it
 }
 

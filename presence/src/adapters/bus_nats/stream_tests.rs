@@ -33,16 +33,10 @@ fn a_siblings_stream_gets_what_it_lacks_and_keeps_the_rest() {
     let Fit::After { config, settings } = fit(theirs.as_object().unwrap(), &StreamOptions::default()) else {
         panic!("it does not fit yet")
     };
-    assert_eq!(
-        settings,
-        ["subjects", "republish", "allow_direct", "duplicate_window"]
-    );
+    assert_eq!(settings, ["subjects", "republish", "allow_direct", "duplicate_window"]);
     assert_eq!(config["subjects"], json!(["conference.>", "classroom.*.*"]));
     assert_eq!(config["duplicate_window"], 300_000_000_000_i64);
-    assert_eq!(
-        (&config["max_bytes"], &config["allow_batched"]),
-        (&json!(5), &json!(true))
-    );
+    assert_eq!((&config["max_bytes"], &config["allow_batched"]), (&json!(5), &json!(true)));
 }
 
 #[test]
@@ -50,18 +44,8 @@ fn wider_subjects_and_a_longer_window_are_kept() {
     for wide in ["classroom.>", "classroom.*.*", "*.*.*", "classroom.*.>", "*.>"] {
         assert!(settings(&json!({ "subjects": [wide] })).is_empty(), "{wide}");
     }
-    for narrow in [
-        "classroom.*",
-        "classroom.*.agent",
-        "classroom.x.*",
-        "room.*.*",
-        "classroom.*.*.*",
-    ] {
-        assert_eq!(
-            settings(&json!({ "subjects": [narrow] })),
-            ["subjects"],
-            "{narrow}"
-        );
+    for narrow in ["classroom.*", "classroom.*.agent", "classroom.x.*", "room.*.*", "classroom.*.*.*"] {
+        assert_eq!(settings(&json!({ "subjects": [narrow] })), ["subjects"], "{narrow}");
     }
     let day = nanos(Duration::from_hours(24));
     assert!(settings(&json!({ "max_age": day, "duplicate_window": day })).is_empty());
@@ -76,18 +60,12 @@ fn what_would_break_others_is_named_and_not_changed() {
         ("sealed", json!(true)),
         ("mirror", json!({ "name": "other" })),
         ("republish", json!({ "src": ">", "dest": "elsewhere.>" })),
-        (
-            "republish",
-            json!({ "src": SUBJECTS, "dest": LIVE_DESTINATION, "headers_only": true }),
-        ),
+        ("republish", json!({ "src": SUBJECTS, "dest": LIVE_DESTINATION, "headers_only": true })),
     ] {
         let Fit::No(problems) = fit(&config(&json!({ name: value })), &StreamOptions::default()) else {
             panic!("{name} must be a problem")
         };
-        assert!(
-            problems.len() == 1 && problems[0].starts_with(name),
-            "{problems:?}"
-        );
+        assert!(problems.len() == 1 && problems[0].starts_with(name), "{problems:?}");
     }
 }
 
@@ -105,10 +83,7 @@ fn a_stream_made_later_begins_above_and_below_what_javascript_counts_exactly() {
 
 #[test]
 fn a_range_is_held_whole_or_not_at_all() {
-    let state = State {
-        first_seq: 10,
-        last_seq: 20,
-    };
+    let state = State { first_seq: 10, last_seq: 20 };
     assert!(state.holds(9, 20) && state.holds(20, 20) && state.holds(12, 15));
     assert!(!state.holds(8, 20) && !state.holds(9, 21) && !state.holds(0, 0));
 }

@@ -103,12 +103,7 @@ impl Arrivals {
         self.link.ready().await?;
         if self.live.is_none() {
             let subject = format!("{LIVE}.{}.*", self.classroom);
-            let live = self
-                .link
-                .client
-                .subscribe(subject)
-                .await
-                .map_err(Error::answered)?;
+            let live = self.link.client.subscribe(subject).await.map_err(Error::answered)?;
             self.live = Some(live);
         }
         Ok(())

@@ -48,24 +48,12 @@ fn a_comparison_finds_what_no_later_message_tells() {
     let compare = |tracker: &mut Tracker, lasts: &[(&'static str, u64)], as_of| {
         tracker.compare(lasts.iter().copied(), as_of)
     };
-    assert_eq!(
-        compare(&mut tracker, &[("agent", 12), ("chat", 9)], 12),
-        Comparison::Whole
-    );
+    assert_eq!(compare(&mut tracker, &[("agent", 12), ("chat", 9)], 12), Comparison::Whole);
     assert_eq!(tracker.settled(), 12);
-    assert_eq!(
-        compare(&mut tracker, &[("agent", 12), ("chat", 13)], 13),
-        Comparison::Behind
-    );
+    assert_eq!(compare(&mut tracker, &[("agent", 12), ("chat", 13)], 13), Comparison::Behind);
     assert_eq!(tracker.live("agent", 14, 12), Verdict::Deliver);
-    assert_eq!(
-        compare(&mut tracker, &[("agent", 14), ("chat", 13)], 14),
-        Comparison::Lost
-    );
-    assert_eq!(
-        compare(&mut tracker, &[("agent", 14), ("chat", 13)], 14),
-        Comparison::Whole
-    );
+    assert_eq!(compare(&mut tracker, &[("agent", 14), ("chat", 13)], 14), Comparison::Lost);
+    assert_eq!(compare(&mut tracker, &[("agent", 14), ("chat", 13)], 14), Comparison::Whole);
 }
 
 #[test]
@@ -74,24 +62,15 @@ fn a_hole_behind_is_found_before_a_read_would_bury_it() {
     assert_eq!(tracker.live("chat", 12, 0), Verdict::Deliver);
     assert_eq!(tracker.live("agent", 16, 14), Verdict::Missing);
     assert_eq!(tracker.prove([("chat", 9)].into_iter()), Proof::Lagging);
-    assert_eq!(
-        tracker.prove([("chat", 12), ("agent", 11)].into_iter()),
-        Proof::Lost
-    );
-    assert_eq!(
-        tracker.prove([("chat", 12), ("agent", 11)].into_iter()),
-        Proof::Whole
-    );
+    assert_eq!(tracker.prove([("chat", 12), ("agent", 11)].into_iter()), Proof::Lost);
+    assert_eq!(tracker.prove([("chat", 12), ("agent", 11)].into_iter()), Proof::Whole);
 }
 
 #[test]
 fn a_lagging_replica_settles_no_more_than_it_knows() {
     let mut tracker = Tracker::new(10);
     assert_eq!(tracker.live("agent", 12, 0), Verdict::Deliver);
-    assert_eq!(
-        tracker.compare([("agent", 11)].into_iter(), 11),
-        Comparison::Whole
-    );
+    assert_eq!(tracker.compare([("agent", 11)].into_iter(), 11), Comparison::Whole);
     assert_eq!(tracker.settled(), 11);
     assert_eq!(tracker.live("agent", 12, 0), Verdict::Seen);
 }
@@ -128,12 +107,7 @@ impl Model {
             (topic, seq, previous)
         });
         let stream = stream.collect();
-        Self {
-            stream,
-            tracker: Tracker::new(0),
-            out: vec![],
-            gaps: vec![],
-        }
+        Self { stream, tracker: Tracker::new(0), out: vec![], gaps: vec![] }
     }
 
     fn live(&mut self, at: usize) {
