@@ -47,7 +47,7 @@ async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<T, Fault>) -> T
             Ok(answer) => return answer,
             Err(fault) => assert!(Instant::now() < deadline, "{what}: {fault:?}"),
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -85,6 +85,11 @@ async fn a_database_that_is_away_is_unavailable_and_comes_back_without_reopening
             let key = key("ann", "math");
             let held = store.claim(claim(&key, A)).await.unwrap().held;
             proxy.set(Network::Cut);
+            eventually("notice", async || match store.find(&key).await {
+                Err(Fault::Unavailable { .. }) => Ok(()),
+                other => Err(Fault::failed("the cut", format!("{other:?}"))),
+            })
+            .await;
             assert_unavailable(&store.claim(claim(&key, A)).await);
             assert_unavailable(&store.release(release(held)).await);
             assert_unavailable(&store.find(&key).await);
@@ -201,6 +206,41 @@ async fn a_claim_that_waits_for_a_lock_too_long_is_given_up_by_the_server_too() 
                 claimed.previous, None,
                 "the claim that was given up went through later"
             );
+        })
+        .await;
+}
+
+/// The statement's own snapshot is from before it waited for the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_sees_what_was_committed_while_it_waited_for_the_row() {
+    const LATER: &str = "INSERT INTO agent_session_history
+        SELECT 1000000, agent_id, classroom_id, replica_id, tstzrange(now(), now() + interval '1 minute')
+        FROM agent_session";
+    Stage::postgres()
+        .await
+        .play(async |stage| {
+            let Served { store, _running } = serve(stage.url()).await;
+            let (mut admin, mut locker) = (connect(stage.url()).await, connect(stage.url()).await);
+            let key = key("ann", "math");
+            let first = stage.claim(&key, A).await.held;
+            // A former stay of the same key goes to history meanwhile.
+            execute(&mut locker, "BEGIN; SELECT FROM agent_session FOR UPDATE").await;
+            let meanwhile = async {
+                blocked_backend(&mut admin).await;
+                execute(&mut locker, &format!("{LATER}; COMMIT")).await;
+            };
+            let (second, ()) = tokio::join!(store.claim(claim(&key, B)), meanwhile);
+            let second = second.unwrap().held;
+            assert_ne!(second.session_id, first.session_id);
+            invariants::assert_stays_are_disjoint(stage, &key.classroom_id).await;
+            // The holder begins to drain meanwhile.
+            execute(&mut locker, "BEGIN; SELECT FROM agent_session FOR UPDATE").await;
+            let meanwhile = async {
+                blocked_backend(&mut admin).await;
+                execute(&mut locker, "UPDATE replica SET draining = true; COMMIT").await;
+            };
+            let (third, ()) = tokio::join!(store.claim(claim(&key, A)), meanwhile);
+            assert_eq!(third.unwrap().held.session_id, second.session_id);
         })
         .await;
 }
