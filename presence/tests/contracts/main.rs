@@ -1,4 +1,8 @@
-//! One contract suite per port, run against every adapter, and what only one adapter can show.
+//! One suite per port, run against every adapter, on real servers and files.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where it stopped"
+)]
 
 #![expect(clippy::unwrap_used, reason = "what the tests stand on fails like a test")]
 

@@ -27,6 +27,17 @@ pub(crate) async fn assert_hold(stage: &Stage, classroom: &ClassroomId) {
     assert_eq!(total, live as u64);
 }
 
+/// I7 alone, where a test wrote history by hand.
+pub(crate) async fn assert_stays_are_disjoint(stage: &Stage, classroom: &ClassroomId) {
+    let mut of_agent: BTreeMap<AgentId, Vec<Stay>> = BTreeMap::new();
+    for stay in stage.stays(classroom).await {
+        of_agent.entry(stay.agent_id.clone()).or_default().push(stay);
+    }
+    for (agent, stays) in of_agent {
+        assert_stays_follow_each_other(&agent, stays.iter().collect());
+    }
+}
+
 /// I1: a session id is live or in history, and in history once.
 fn assert_sessions_are_unique(stays: &[Stay]) {
     let mut seen: HashSet<SessionId> = HashSet::new();

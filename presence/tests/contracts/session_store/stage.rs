@@ -115,6 +115,14 @@ impl Stage {
         }
     }
 
+    /// The address of the database, on PostgreSQL.
+    pub(crate) fn url(&self) -> &str {
+        match &self.ground {
+            Ground::Postgres { url } => url,
+            Ground::Sqlite { .. } => panic!("a file has no URL"),
+        }
+    }
+
     /// Another process on the same database: with connections and batches of its own.
     pub(crate) async fn another_store(&self) -> Arc<dyn Store> {
         self.store_that(Wishes::default()).await
