@@ -141,9 +141,7 @@ impl<W: Work> Batcher<W> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| unavailable(Error::QueueFull))?;
         let (reply, answer) = oneshot::channel();
         let caller = Caller { reply, place };
-        self.entries
-            .try_send(Entry { request, caller })
-            .map_err(|_| unavailable(Error::Stopped))?;
+        self.entries.try_send(Entry { request, caller }).map_err(|_| unavailable(Error::Stopped))?;
         match tokio::time::timeout(self.limits.wait, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => Err(unavailable(Error::Stopped)),

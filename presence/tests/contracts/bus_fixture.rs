@@ -53,7 +53,9 @@ impl Fixture {
             Sibling::InProcess(bus) => bus.publish_raw(&subject, headers, body),
             Sibling::Nats(_, context) => {
                 let mut map = async_nats::HeaderMap::new();
-                headers.iter().for_each(|(name, value)| map.insert(*name, *value));
+                for (name, value) in headers {
+                    map.insert(*name, *value);
+                }
                 let ack = context.publish_with_headers(subject, map, body.to_vec().into()).await;
                 ack.unwrap().await.unwrap().sequence
             }

@@ -1,8 +1,4 @@
 //! One suite per port, run against every adapter, on real servers and files.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where it stopped"
-)]
 
 #![expect(clippy::unwrap_used, reason = "what the tests stand on fails like a test")]
 

@@ -53,11 +53,7 @@ impl Database {
             ("default_transaction_isolation", "read committed"),
         ]);
         let pool = Pool::new(connect, options.max_connections, options.acquire_timeout);
-        Ok(Self {
-            pool: Arc::new(pool),
-            statements: Arc::default(),
-            timeout: options.timeout,
-        })
+        Ok(Self { pool: Arc::new(pool), statements: Arc::default(), timeout: options.timeout })
     }
 
     pub(super) fn statements(&self) -> u64 {

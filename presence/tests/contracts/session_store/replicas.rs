@@ -47,12 +47,7 @@ async fn registering_a_label_ends_the_lease_of_its_former_holder(stage: &Stage) 
 
 async fn racing_registrations_of_one_label_leave_one_lease(stage: &Stage) {
     let other = stage.another_store().await;
-    let racers: Vec<_> = (0xa0..0xa4_u128)
-        .map(|id| Replica {
-            id: ReplicaId(id),
-            ..replica(A)
-        })
-        .collect();
+    let racers: Vec<_> = (0xa0..0xa4_u128).map(|id| Replica { id: ReplicaId(id), ..replica(A) }).collect();
     let registrations = racers.iter().enumerate().map(|(n, racer)| {
         let store = if n % 2 == 0 { &stage.store } else { &other };
         store.register(racer, HOUR)
