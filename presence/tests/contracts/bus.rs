@@ -1,96 +1,17 @@
 //! The contract of the `Bus` port, against every adapter.
 
-use crate::bus_kit::{self, classroom, clock, entered, next, outgoing, positions, quiet, session_ids};
+use crate::{
+    bus_fixture::Fixture,
+    bus_kit::{classroom, clock, entered, next, outgoing, positions, quiet, session_ids},
+};
 use presence::{
-    adapters::{
-        bus_in_process::{self, InProcessBus},
-        bus_nats::NatsBus,
-    },
+    adapters::bus_in_process::{self, InProcessBus},
     event::{Body, Event, MAX_BODY_BYTES, Poison},
     ports::bus::{Arrival, Backlog, Bus},
 };
 use presence_api::event::{Operation, headers};
 use presence_core::ids::ClassroomId;
 use std::sync::Arc;
-
-/// A bus, and a sibling service that publishes on it in its own words.
-struct Fixture {
-    bus: Arc<dyn Bus>,
-    sibling: Sibling,
-}
-
-enum Sibling {
-    Nats(NatsBus, Box<async_nats::jetstream::Context>),
-    InProcess(InProcessBus),
-}
-
-impl Fixture {
-    async fn nats(body: Body) -> Self {
-        let url = bus_kit::environment("PRESENCE_TEST_NATS");
-        let mut options = bus_kit::options(&url);
-        options.event_body = body;
-        let bus = bus_kit::connected(options).await;
-        let sibling = async_nats::connect(&url).await.unwrap();
-        let sibling = Sibling::Nats(bus.clone(), Box::new(async_nats::jetstream::new(sibling)));
-        Self {
-            bus: Arc::new(bus),
-            sibling,
-        }
-    }
-
-    #[expect(clippy::unused_async, reason = "the table calls all fixtures alike")]
-    async fn in_process(body: Body) -> Self {
-        let options = bus_in_process::Options {
-            event_body: body,
-            ..Default::default()
-        };
-        let bus = InProcessBus::new(options, &*clock());
-        Self {
-            bus: Arc::new(bus.clone()),
-            sibling: Sibling::InProcess(bus),
-        }
-    }
-
-    async fn say(&self, classroom: &ClassroomId, topic: &str, headers: &[(&str, &str)], body: &[u8]) -> u64 {
-        let subject = format!("classroom.{classroom}.{topic}");
-        match &self.sibling {
-            Sibling::InProcess(bus) => bus.publish_raw(&subject, headers, body),
-            Sibling::Nats(_, context) => {
-                let mut map = async_nats::HeaderMap::new();
-                headers.iter().for_each(|(name, value)| map.insert(*name, *value));
-                let ack = context
-                    .publish_with_headers(subject, map, body.to_vec().into())
-                    .await;
-                ack.unwrap().await.unwrap().sequence
-            }
-        }
-    }
-
-    /// A well-formed event of a sibling.
-    async fn chat(&self, classroom: &ClassroomId, n: u64) -> u64 {
-        let body = format!(
-            r#"{{"id":{{"entity_type":"chat","operation":"said","sequence_id":{n}}},"payload":{{}}}}"#
-        );
-        self.say(classroom, "chat", &[], body.as_bytes()).await
-    }
-
-    fn poison(&self, poison: Poison) -> u64 {
-        let find = |mut counts: Box<dyn Iterator<Item = (Poison, u64)> + '_>| {
-            counts.find(|c| c.0 == poison).unwrap().1
-        };
-        match &self.sibling {
-            Sibling::Nats(bus, _) => find(Box::new(bus.poison_counts())),
-            Sibling::InProcess(bus) => find(Box::new(bus.poison_counts())),
-        }
-    }
-
-    async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Option<Vec<u64>> {
-        match self.bus.read(classroom, after, up_to).await.unwrap() {
-            Backlog::Complete(events) => Some(events.iter().map(|event| event.seq).collect()),
-            Backlog::Unprovable => None,
-        }
-    }
-}
 
 macro_rules! contract {
     ($($name:ident)*) => {

@@ -1,7 +1,7 @@
 //! The bus on NATS while things break: the wire, the server, the stream, the live path.
 
 use crate::bus_kit::{
-    NatsServer, PATIENCE, Wire, bus, classroom, connected, entered, eventually, next, options, positions,
+    NatsServer, Wire, bus, classroom, connected, entered, eventually, next, options, positions,
     publish_surely, quiet, session_ids,
 };
 use async_nats::jetstream::{self, stream};
@@ -14,7 +14,7 @@ use presence::{
     },
 };
 use presence_core::ids::ClassroomId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 async fn chat(context: &jetstream::Context, room: &ClassroomId, topic: &str) -> u64 {
     let body = r#"{"id":{"entity_type":"chat","operation":"said","sequence_id":1},"payload":{}}"#;
@@ -65,9 +65,8 @@ async fn what_others_said_while_we_were_cut_off_comes_in_order_and_once() {
 
     wire.cut();
     eventually("the bus notices", async || !bus.is_up()).await;
-    let start = Instant::now();
     let refused = bus.publish(&entered(&room, id)).await.unwrap_err();
-    assert!(matches!(refused, Fault::Unavailable { .. }) && start.elapsed() < PATIENCE);
+    assert!(matches!(refused, Fault::Unavailable { .. }));
     for topic in ["chat", "agent", "chat", "note"] {
         said.push(chat(&others, &room, topic).await);
     }
@@ -100,7 +99,6 @@ async fn a_bus_that_starts_before_nats_begins_when_it_comes() {
     let mut server = NatsServer::stopped("");
     let bus = bus(options(&server.url())).await;
     let (room, id) = (classroom(), session_ids().next().unwrap());
-    let start = Instant::now();
     let mut subscription = bus.subscribe(&room).await.unwrap();
     assert_eq!(subscription.position, 0);
     assert!(!bus.is_up());
@@ -112,7 +110,6 @@ async fn a_bus_that_starts_before_nats_begins_when_it_comes() {
         bus.read(&room, 1, 2).await,
         Err(Fault::Unavailable { .. })
     ));
-    assert!(start.elapsed() < PATIENCE);
     let more = tokio::time::timeout(Duration::from_millis(300), subscription.arrivals.next()).await;
     assert!(more.is_err(), "nothing can arrive yet: {more:?}");
 
@@ -176,6 +173,30 @@ async fn a_stream_made_anew_lies_above_and_old_positions_are_not_taken_for_its_o
     assert!(
         matches!(bus.read(&room, anew - 1, next).await.unwrap(), Backlog::Complete(found) if found.len() == 2)
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_a_sibling_made_anew_is_noticed_though_its_positions_lie_below() {
+    let server = NatsServer::start().await;
+    let bus = server.bus().await;
+    let context = server.client().await;
+    let room = classroom();
+    let mut subscription = bus.subscribe(&room).await.unwrap();
+    let old = chat(&context, &room, "chat").await;
+    assert_eq!(positions(&mut subscription, 1).await, [old]);
+    let theirs = stream::Config {
+        first_sequence: None,
+        ..config(&context).await
+    };
+    context.delete_stream("classroom").await.unwrap();
+    context.create_stream(theirs).await.unwrap();
+    let first = chat(&context, &room, "chat").await;
+    assert!(first < old);
+    let begins = gap(&mut subscription).await;
+    assert!(begins <= first);
+    let second = chat(&context, &room, "chat").await;
+    let heard = positions(&mut subscription, usize::from(begins < first) + 1).await;
+    assert_eq!(heard.last(), Some(&second));
 }
 
 #[tokio::test]

@@ -51,8 +51,9 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 }
 
 pub(crate) fn environment(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set: `cargo xtask test` sets it; see tests/README"))
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set; `cargo xtask test` starts what the tests need, and sets it")
+    })
 }
 
 /// A classroom that no other test has.
@@ -150,7 +151,7 @@ impl NatsServer {
     pub(crate) fn stopped(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let store = dir.path().join("store");
+        let store = dir.path().join("store").display().to_string();
         let base = format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: {store:?} }}\n");
         std::fs::write(dir.path().join("nats.conf"), base + config).unwrap();
         Self {
@@ -302,14 +303,14 @@ pub(crate) fn credentials() -> (String, String) {
     let claims =
         |kind: &str| serde_json::json!({ "type": kind, "version": 2, "subs": -1, "data": -1, "payload": -1 });
     let limited = |limits| serde_json::json!({ "type": "account", "version": 2, "limits": limits });
-    let operator_token = signed(&operator, &operator, claims("operator"));
+    let operator_token = signed(&operator, &operator, &claims("operator"));
     let mut plain = unlimited.clone();
     for storage in ["mem_storage", "disk_storage", "streams", "consumer"] {
         plain[storage] = 0.into();
     }
-    let system_token = signed(&operator, &system, limited(plain));
-    let account_token = signed(&operator, &account, limited(unlimited));
-    let user_token = signed(&account, &user, claims("user"));
+    let system_token = signed(&operator, &system, &limited(plain));
+    let account_token = signed(&operator, &account, &limited(unlimited));
+    let user_token = signed(&account, &user, &claims("user"));
     let config = format!(
         "operator: {operator_token}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{ {}: {system_token}, {}: {account_token} }}\n",
         system.public_key(),
@@ -324,7 +325,7 @@ pub(crate) fn credentials() -> (String, String) {
     (config, creds)
 }
 
-fn signed(by: &nkeys::KeyPair, about: &nkeys::KeyPair, nats: serde_json::Value) -> String {
+fn signed(by: &nkeys::KeyPair, about: &nkeys::KeyPair, nats: &serde_json::Value) -> String {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
     let head = BASE64.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
     let claims = serde_json::json!({

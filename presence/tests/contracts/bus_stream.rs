@@ -19,7 +19,7 @@ async fn with_stream(config: stream::Config) -> NatsServer {
 async fn a_siblings_stream_is_amended_and_keeps_its_limits() {
     let server = with_stream(stream::Config {
         subjects: vec!["classroom.*.chat".into(), "conference.>".into()],
-        max_age: Duration::from_secs(300),
+        max_age: Duration::from_mins(5),
         max_bytes: 1 << 20,
         description: Some("a sibling's".into()),
         ..Default::default()
@@ -52,7 +52,7 @@ async fn a_siblings_stream_is_amended_and_keeps_its_limits() {
     assert_eq!(config.subjects, ["conference.>", "classroom.*.*"]);
     assert_eq!(
         (config.max_age, config.max_bytes),
-        (Duration::from_secs(300), 1 << 20)
+        (Duration::from_mins(5), 1 << 20)
     );
     assert_eq!(config.description.as_deref(), Some("a sibling's"));
     assert!(config.allow_direct && config.republish.is_some());

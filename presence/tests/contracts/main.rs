@@ -5,6 +5,7 @@
 mod bus;
 mod bus_auth;
 mod bus_faults;
+mod bus_fixture;
 mod bus_kit;
 mod bus_stream;
 mod foreign;
