@@ -1,7 +1,7 @@
 //! The bus on NATS while things break: the wire, the server, the stream, the live path.
 
 use crate::bus_kit::{
-    NatsServer, PATIENCE, Wire, bus, classroom, connected, entered, eventually, next, options, positions,
+    NatsServer, Wire, bus, classroom, connected, entered, eventually, next, options, positions,
     publish_surely, quiet, session_ids,
 };
 use async_nats::jetstream::{self, stream};
@@ -14,7 +14,7 @@ use presence::{
     },
 };
 use presence_core::ids::ClassroomId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 async fn chat(context: &jetstream::Context, room: &ClassroomId, topic: &str) -> u64 {
     let body = r#"{"id":{"entity_type":"chat","operation":"said","sequence_id":1},"payload":{}}"#;
@@ -54,9 +54,8 @@ async fn what_others_said_while_we_were_cut_off_comes_in_order_and_once() {
 
     wire.cut();
     eventually("the bus notices", async || !bus.is_up()).await;
-    let start = Instant::now();
     let refused = bus.publish(&entered(&room, id)).await.unwrap_err();
-    assert!(matches!(refused, Fault::Unavailable { .. }) && start.elapsed() < PATIENCE);
+    assert!(matches!(refused, Fault::Unavailable { .. }));
     for topic in ["chat", "agent", "chat", "note"] {
         said.push(chat(&others, &room, topic).await);
     }
@@ -89,13 +88,17 @@ async fn a_bus_that_starts_before_nats_begins_when_it_comes() {
     let mut server = NatsServer::stopped("");
     let bus = bus(options(&server.url())).await;
     let (room, id) = (classroom(), session_ids().next().unwrap());
-    let start = Instant::now();
     let mut subscription = bus.subscribe(&room).await.unwrap();
     assert_eq!(subscription.position, 0);
     assert!(!bus.is_up());
-    assert!(matches!(bus.publish(&entered(&room, id)).await, Err(Fault::Unavailable { .. })));
-    assert!(matches!(bus.read(&room, 1, 2).await, Err(Fault::Unavailable { .. })));
-    assert!(start.elapsed() < PATIENCE);
+    assert!(matches!(
+        bus.publish(&entered(&room, id)).await,
+        Err(Fault::Unavailable { .. })
+    ));
+    assert!(matches!(
+        bus.read(&room, 1, 2).await,
+        Err(Fault::Unavailable { .. })
+    ));
     let more = tokio::time::timeout(Duration::from_millis(300), subscription.arrivals.next()).await;
     assert!(more.is_err(), "nothing can arrive yet: {more:?}");
 
@@ -167,7 +170,10 @@ async fn a_stream_that_a_sibling_made_anew_is_noticed_though_its_positions_lie_b
     let mut subscription = bus.subscribe(&room).await.unwrap();
     let old = chat(&context, &room, "chat").await;
     assert_eq!(positions(&mut subscription, 1).await, [old]);
-    let theirs = stream::Config { first_sequence: None, ..config(&context).await };
+    let theirs = stream::Config {
+        first_sequence: None,
+        ..config(&context).await
+    };
     context.delete_stream("classroom").await.unwrap();
     context.create_stream(theirs).await.unwrap();
     let first = chat(&context, &room, "chat").await;

@@ -49,6 +49,9 @@ pub(super) struct Link {
     pub(super) publishes: Semaphore,
     signals: Arc<Signals>,
     statistics: Arc<Statistics>,
+    infos_begun: AtomicU64,
+    /// The last answer to `info_shared` and its number; no answer is one too.
+    last_info: tokio::sync::Mutex<Option<(u64, Option<Arc<Info>>)>>,
     /// The connection on which the stream was found good; 0 is none.
     ready_on: AtomicU64,
     /// When it was last tried in vain. The lock lets one try at a time.
@@ -96,6 +99,8 @@ impl Link {
             poison: PoisonCounts::default(),
             reads: Semaphore::new(READS),
             publishes: Semaphore::new(PUBLISHES),
+            infos_begun: AtomicU64::new(0),
+            last_info: tokio::sync::Mutex::new(None),
             ready_on: AtomicU64::new(0),
             tried: tokio::sync::Mutex::new(None),
             highest: AtomicU64::new(0),
@@ -178,10 +183,19 @@ impl Link {
         Ok(info)
     }
 
-    /// As `info`, for those who may come by the thousand: the server drops requests when ten thousand wait.
-    pub(super) async fn info_in_turn(&self) -> Result<Info, Error> {
-        let _turn = self.reads.acquire().await;
-        self.info().await
+    /// As `info`, asked after this call began; those who come while one is asked share the next. After a reconnect they
+    /// come by the thousand.
+    pub(super) async fn info_shared(&self) -> Result<Arc<Info>, Error> {
+        let begun = self.infos_begun.load(Ordering::Acquire);
+        let mut last = self.last_info.lock().await;
+        let shared = last.as_ref().filter(|(number, _)| *number > begun);
+        if let Some((_, info)) = shared {
+            return info.clone().ok_or(Error::TimedOut);
+        }
+        let number = self.infos_begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let info = self.info().await.map(Arc::new);
+        *last = Some((number, info.as_ref().ok().cloned()));
+        info
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(

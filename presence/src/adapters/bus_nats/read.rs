@@ -1,7 +1,7 @@
 //! Reading the stream by position: a range of one classroom, and where its topics end. No consumer is made.
 //!
 //! Any replica of the stream may answer a direct get, and may lag behind; so the end of a range is asked of the leader.
-//! Callers bound the time; turns bound how much is asked at once.
+//! Each request is bounded in time, and turns bound how many are asked at once; the wait for a turn is the caller's.
 
 use super::{
     connect::SUBSCRIPTION_CAPACITY,
@@ -21,6 +21,8 @@ const MAX_MESSAGES: usize = 1_000;
 const MAX_BYTES: usize = 1024 * 1024;
 /// Messages per answer; with its end mark it fits the answer's queue, whoever is slow.
 const BATCH: usize = SUBSCRIPTION_CAPACITY / 4;
+/// Messages that are read one by one before a batch is worth its price.
+const FEW: usize = 3;
 /// A comparison of topics takes no more than this; a classroom with more is compared by what comes live alone.
 const COMPARE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -72,7 +74,7 @@ pub(super) async fn range(
     let _turn = link.reads.acquire().await;
     let found = collect(link, classroom, after, up_to).await?;
     // Asked last: what was dropped from the old end while we read is gone from this state too.
-    let info = link.info().await?;
+    let info = link.info_shared().await?;
     let same = created.is_none_or(|created| **created == info.created);
     Ok(found.filter(|_| same && info.state.holds(after, up_to)))
 }
@@ -86,7 +88,9 @@ async fn collect(
     let mut found: Vec<Stored> = vec![];
     let mut bytes = 0;
     let mut next = after.saturating_add(1);
-    let mut replica_has_more = true;
+    // Most classrooms missed nothing or little, and the leader must be asked about the end anyway.
+    let mut singles = 0;
+    let mut replica_has_more = false;
     while next <= up_to {
         let page = if replica_has_more {
             let answer = next_batch(link, classroom, next, MAX_BYTES - bytes + 1).await?;
@@ -96,7 +100,8 @@ async fn collect(
             let Some(message) = next_at_leader(link, classroom, next).await? else {
                 break;
             };
-            replica_has_more = true;
+            singles += 1;
+            replica_has_more = singles > FEW;
             vec![message]
         };
         next = page.last().map_or(next, |last| last.seq.saturating_add(1));
@@ -151,8 +156,13 @@ pub(super) async fn lasts(
     Ok(Some(Lasts { topics: topics.collect(), as_of: answer.as_of }).filter(|_| answer.more == 0))
 }
 
-/// A request that is answered by several messages and an end mark. Callers bound its time.
 async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
+    let asking = answered_in_parts(link, request);
+    timeout(WITHIN, asking).await.map_err(|_| Error::TimedOut)?
+}
+
+/// A request that is answered by several messages and an end mark.
+async fn answered_in_parts(link: &Link, request: &Value) -> Result<Answer, Error> {
     link.connected()?;
     let stream = &link.options.stream.name;
     let inbox = link.client.new_inbox();
