@@ -91,14 +91,8 @@ async fn a_bus_that_starts_before_nats_begins_when_it_comes() {
     let mut subscription = bus.subscribe(&room).await.unwrap();
     assert_eq!(subscription.position, 0);
     assert!(!bus.is_up());
-    assert!(matches!(
-        bus.publish(&entered(&room, id)).await,
-        Err(Fault::Unavailable { .. })
-    ));
-    assert!(matches!(
-        bus.read(&room, 1, 2).await,
-        Err(Fault::Unavailable { .. })
-    ));
+    assert!(matches!(bus.publish(&entered(&room, id)).await, Err(Fault::Unavailable { .. })));
+    assert!(matches!(bus.read(&room, 1, 2).await, Err(Fault::Unavailable { .. })));
     let more = tokio::time::timeout(Duration::from_millis(300), subscription.arrivals.next()).await;
     assert!(more.is_err(), "nothing can arrive yet: {more:?}");
 
@@ -170,10 +164,7 @@ async fn a_stream_that_a_sibling_made_anew_is_noticed_though_its_positions_lie_b
     let mut subscription = bus.subscribe(&room).await.unwrap();
     let old = chat(&context, &room, "chat").await;
     assert_eq!(positions(&mut subscription, 1).await, [old]);
-    let theirs = stream::Config {
-        first_sequence: None,
-        ..config(&context).await
-    };
+    let theirs = stream::Config { first_sequence: None, ..config(&context).await };
     context.delete_stream("classroom").await.unwrap();
     context.create_stream(theirs).await.unwrap();
     let first = chat(&context, &room, "chat").await;

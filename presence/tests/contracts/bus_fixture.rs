@@ -31,23 +31,14 @@ impl Fixture {
         let bus = bus_kit::connected(options).await;
         let sibling = async_nats::connect(&url).await.unwrap();
         let sibling = Sibling::Nats(bus.clone(), Box::new(async_nats::jetstream::new(sibling)));
-        Self {
-            bus: Arc::new(bus),
-            sibling,
-        }
+        Self { bus: Arc::new(bus), sibling }
     }
 
     #[expect(clippy::unused_async, reason = "the table calls all fixtures alike")]
     pub(crate) async fn in_process(body: Body) -> Self {
-        let options = bus_in_process::Options {
-            event_body: body,
-            ..Default::default()
-        };
+        let options = bus_in_process::Options { event_body: body, ..Default::default() };
         let bus = InProcessBus::new(options, &*clock());
-        Self {
-            bus: Arc::new(bus.clone()),
-            sibling: Sibling::InProcess(bus),
-        }
+        Self { bus: Arc::new(bus.clone()), sibling: Sibling::InProcess(bus) }
     }
 
     pub(crate) async fn say(
@@ -65,9 +56,7 @@ impl Fixture {
                 for (name, value) in headers {
                     map.insert(*name, *value);
                 }
-                let ack = context
-                    .publish_with_headers(subject, map, body.to_vec().into())
-                    .await;
+                let ack = context.publish_with_headers(subject, map, body.to_vec().into()).await;
                 ack.unwrap().await.unwrap().sequence
             }
         }

@@ -33,10 +33,7 @@ async fn a_siblings_stream_is_amended_and_keeps_its_limits() {
 
     let config = context.get_stream("classroom").await.unwrap().cached_info().config.clone();
     assert_eq!(config.subjects, ["conference.>", "classroom.*.*"]);
-    assert_eq!(
-        (config.max_age, config.max_bytes),
-        (Duration::from_mins(5), 1 << 20)
-    );
+    assert_eq!((config.max_age, config.max_bytes), (Duration::from_mins(5), 1 << 20));
     assert_eq!(config.description.as_deref(), Some("a sibling's"));
     assert!(config.allow_direct && config.republish.is_some());
 }

@@ -89,9 +89,7 @@ impl Bus for NatsBus {
 
     async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Result<Backlog, Fault> {
         let reading = read::range(&self.link, classroom, (after, up_to), None);
-        let found = timeout(link::WITHIN, reading)
-            .await
-            .map_err(|_| Error::TimedOut)?;
+        let found = timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)?;
         let Some(found) = found? else {
             return Ok(Backlog::Unprovable);
         };

@@ -44,18 +44,8 @@ fn wider_subjects_and_a_longer_window_are_kept() {
     for wide in ["classroom.>", "classroom.*.*", "*.*.*", "classroom.*.>", "*.>"] {
         assert!(settings(&json!({ "subjects": [wide] })).is_empty(), "{wide}");
     }
-    for narrow in [
-        "classroom.*",
-        "classroom.*.agent",
-        "classroom.x.*",
-        "room.*.*",
-        "classroom.*.*.*",
-    ] {
-        assert_eq!(
-            settings(&json!({ "subjects": [narrow] })),
-            ["subjects"],
-            "{narrow}"
-        );
+    for narrow in ["classroom.*", "classroom.*.agent", "classroom.x.*", "room.*.*", "classroom.*.*.*"] {
+        assert_eq!(settings(&json!({ "subjects": [narrow] })), ["subjects"], "{narrow}");
     }
     let day = nanos(Duration::from_hours(24));
     assert!(settings(&json!({ "max_age": day, "duplicate_window": day })).is_empty());
