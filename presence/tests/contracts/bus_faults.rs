@@ -348,35 +348,3 @@ async fn thirty_classrooms_through_a_flapping_server_hear_everything_once() {
     let (said, heard, ()) = tokio::join!(talk(&bus, &rooms, EACH), hearing, flapping);
     assert_eq!(heard, said);
 }
-
-#[tokio::test]
-#[ignore = "adhoc"]
-async fn adhoc_scale() {
-    let server = NatsServer::start().await;
-    let wire = Wire::to(server.port).await;
-    let mut o = options(&wire.url());
-    o.check_every = Duration::from_secs(10);
-    let bus = connected(o).await;
-    let context = server.client().await;
-    let rooms: Vec<_> = (0..5000).map(|_| classroom()).collect();
-    let t = Instant::now();
-    let subs = join_all(rooms.iter().map(|room| bus.subscribe(room))).await;
-    let known = subs.iter().filter(|s| s.as_ref().unwrap().position > 0).count();
-    println!("subscribed {known} in {:?}", t.elapsed());
-    wire.cut();
-    eventually("x", async || !bus.is_up()).await;
-    for room in &rooms {
-        chat(&context, room, "chat").await;
-    }
-    let t = Instant::now();
-    wire.mend();
-    let mut tasks = tokio::task::JoinSet::new();
-    for s in subs {
-        tasks.spawn(async move {
-            let mut s = s.unwrap();
-            positions(&mut s, 1).await
-        });
-    }
-    tasks.join_all().await;
-    println!("all caught up in {:?}", t.elapsed());
-}

@@ -6,7 +6,7 @@
 use super::{
     connect::SUBSCRIPTION_CAPACITY,
     error::Error,
-    link::Link,
+    link::{Link, WITHIN},
     message::{Stored, last_header},
 };
 use async_nats::{StatusCode, client::Request, jetstream::stream::RawMessageErrorKind};
@@ -15,6 +15,7 @@ use presence_api::event::headers;
 use presence_core::ids::ClassroomId;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// More than this cannot be had in one read: a snapshot is cheaper for everybody.
 const MAX_MESSAGES: usize = 1_000;
