@@ -55,12 +55,7 @@ pub struct AgentPayload {
 
 impl AgentPayload {
     pub fn new(label: Operation, agent_id: &AgentId) -> Self {
-        Self {
-            version: "v1".into(),
-            entity_type: ENTITY.into(),
-            label,
-            agent_id: agent_id.to_string(),
-        }
+        Self { version: "v1".into(), entity_type: ENTITY.into(), label, agent_id: agent_id.to_string() }
     }
 }
 
@@ -69,11 +64,7 @@ pub const ENTITY: &str = "agent";
 
 impl EventId {
     pub fn agent(operation: Operation, session_id: SessionId) -> Self {
-        Self {
-            entity_type: ENTITY.into(),
-            operation: operation.as_str().into(),
-            sequence_id: session_id.0,
-        }
+        Self { entity_type: ENTITY.into(), operation: operation.as_str().into(), sequence_id: session_id.0 }
     }
 }
 

@@ -95,6 +95,14 @@ impl Reason {
         matches!(self.row().code, 4000..=4499 | 1006)
     }
 
+    /// Whether the client broke the rules of the wire, so that nothing sensible can follow from it.
+    pub const fn is_violation(self) -> bool {
+        matches!(
+            self,
+            Self::ProtocolError | Self::InvalidPayload | Self::PolicyViolation | Self::MessageTooBig
+        )
+    }
+
     /// Between how many milliseconds from now a client should come back, so that not all come at once.
     pub const fn reconnect_window(self) -> Option<(u64, u64)> {
         match self {
@@ -122,10 +130,7 @@ mod tests {
     fn a_recoverable_frame_always_has_a_code_that_says_reconnect() {
         for reason in Reason::ALL {
             if reason.row().frame == Frame::Recoverable {
-                assert!(
-                    reason.reconnect() && reason.reconnect_window().is_some(),
-                    "{reason:?}"
-                );
+                assert!(reason.reconnect() && reason.reconnect_window().is_some(), "{reason:?}");
             }
         }
     }

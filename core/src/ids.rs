@@ -19,9 +19,7 @@ const PRINTABLE: &str = "1 to 255 printable ASCII characters without space or qu
 
 fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn is_printable(text: &str) -> bool {
@@ -146,15 +144,7 @@ impl fmt::Display for SessionId {
 impl fmt::Display for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hex = format!("{:032x}", self.0);
-        write!(
-            f,
-            "{}-{}-{}-{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..]
-        )
+        write!(f, "{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
 }
 
@@ -171,27 +161,10 @@ mod tests {
 
     #[test]
     fn a_classroom_id_is_one_word() {
-        for good in [
-            "a",
-            "math-7",
-            "A_b",
-            "8a9c1b7e-1f7a-4d35-9d8a-1c2b3d4e5f60",
-            &"x".repeat(64),
-        ] {
+        for good in ["a", "math-7", "A_b", "8a9c1b7e-1f7a-4d35-9d8a-1c2b3d4e5f60", &"x".repeat(64)] {
             assert!(good.parse::<ClassroomId>().is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "*",
-            ">",
-            "a.b",
-            "a b",
-            "a\r\nb",
-            "a:b",
-            "й",
-            "a/b",
-            &"x".repeat(65),
-        ] {
+        for bad in ["", "*", ">", "a.b", "a b", "a\r\nb", "a:b", "й", "a/b", &"x".repeat(65)] {
             assert!(bad.parse::<ClassroomId>().is_err(), "{bad:?}");
         }
     }
@@ -208,16 +181,7 @@ mod tests {
     #[test]
     fn an_agent_id_has_three_parts() {
         assert!("web.Z2lkOi8vMTg=.school.example".parse::<AgentId>().is_ok());
-        for bad in [
-            "web",
-            "web.x",
-            "web..x",
-            "web.x.",
-            ".a.b",
-            "we b.a.b",
-            "web.a b.c",
-            "web.йй.ж",
-        ] {
+        for bad in ["web", "web.x", "web..x", "web.x.", ".a.b", "we b.a.b", "web.a b.c", "web.йй.ж"] {
             assert!(bad.parse::<AgentId>().is_err(), "{bad:?}");
         }
     }

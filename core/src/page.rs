@@ -12,11 +12,7 @@ pub struct Limit(u32);
 impl Limit {
     /// `None` where the number is 0 or more than a page may hold.
     pub const fn new(limit: u32) -> Option<Self> {
-        if limit >= 1 && limit <= MAX_LIMIT {
-            Some(Self(limit))
-        } else {
-            None
-        }
+        if limit >= 1 && limit <= MAX_LIMIT { Some(Self(limit)) } else { None }
     }
 
     pub const fn get(self) -> u32 {

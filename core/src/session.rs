@@ -136,13 +136,8 @@ struct Budget {
 
 impl Budget {
     fn spend(&mut self, rules: &Rules, now: Time) -> bool {
-        let gained = now
-            .since(self.filled_at)
-            .saturating_mul(rules.frames_per_second.into());
-        self.left = self
-            .left
-            .saturating_add(gained)
-            .min(u64::from(rules.frames_burst) * 1000);
+        let gained = now.since(self.filled_at).saturating_mul(rules.frames_per_second.into());
+        self.left = self.left.saturating_add(gained).min(u64::from(rules.frames_burst) * 1000);
         self.filled_at = now;
         let enough = self.left >= 1000;
         if enough {
@@ -154,16 +149,8 @@ impl Budget {
 
 impl Session {
     pub fn open(rules: &Rules, now: Time) -> Self {
-        let budget = Budget {
-            left: u64::from(rules.frames_burst) * 1000,
-            filled_at: now,
-        };
-        Self {
-            phase: Phase::Opening {
-                until: now.after(rules.auth_timeout),
-            },
-            budget,
-        }
+        let budget = Budget { left: u64::from(rules.frames_burst) * 1000, filled_at: now };
+        Self { phase: Phase::Opening { until: now.after(rules.auth_timeout) }, budget }
     }
 
     /// When to come back with `Tick` at the latest.
@@ -171,12 +158,7 @@ impl Session {
         match &self.phase {
             Phase::Opening { until } | Phase::Lost { until, .. } => Some(*until),
             Phase::Live(live) => {
-                let deadlines = [
-                    Some(live.ping_at),
-                    live.pong_by,
-                    live.leave_by,
-                    Some(live.expires),
-                ];
+                let deadlines = [Some(live.ping_at), live.pong_by, live.leave_by, Some(live.expires)];
                 deadlines.into_iter().flatten().min()
             }
             Phase::Claiming | Phase::Gone => None,
@@ -237,14 +219,7 @@ fn claiming(input: Input, rules: &Rules, now: Time) -> (Phase, Effects) {
     match input {
         Input::Connected { held, expires } => {
             let ping_at = now.after(rules.ping_interval);
-            let live = Live {
-                held,
-                heard: now,
-                ping_at,
-                pong_by: None,
-                expires,
-                leave_by: None,
-            };
+            let live = Live { held, heard: now, ping_at, pong_by: None, expires, leave_by: None };
             (Phase::Live(live), vec![])
         }
         Input::Refused(reason) => closed(reason),
@@ -303,10 +278,7 @@ impl Live {
 
     /// Ends the presence at once.
     fn leave(self, reason: Reason, now: Time) -> (Phase, Effects) {
-        let release = Effect::Release {
-            held: self.held,
-            ended: now,
-        };
+        let release = Effect::Release { held: self.held, ended: now };
         (Phase::Gone, vec![Effect::Detach, Effect::Close(reason), release])
     }
 
@@ -315,21 +287,11 @@ impl Live {
         let mut effects = vec![Effect::Detach];
         effects.extend(told.map(Effect::Close));
         if rules.leave_grace == 0 {
-            effects.push(Effect::Release {
-                held: self.held,
-                ended: since,
-            });
+            effects.push(Effect::Release { held: self.held, ended: since });
             return (Phase::Gone, effects);
         }
         let until = now.after(rules.leave_grace);
-        (
-            Phase::Lost {
-                held: self.held,
-                since,
-                until,
-            },
-            effects,
-        )
+        (Phase::Lost { held: self.held, since, until }, effects)
     }
 }
 

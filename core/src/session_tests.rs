@@ -11,27 +11,18 @@ const RULES: Rules = Rules {
     frames_per_second: 50,
     frames_burst: 100,
 };
-const HELD: Held = Held {
-    session_id: SessionId(7),
-    generation: Generation(1),
-};
+const HELD: Held = Held { session_id: SessionId(7), generation: Generation(1) };
 const NEVER: Time = Time(u64::MAX);
 
 fn live(expires: Time) -> Session {
     let mut session = Session::open(&RULES, Time(0));
     assert_eq!(session.step(Input::Request, &RULES, Time(0)), [Effect::Connect]);
-    assert_eq!(
-        session.step(Input::Connected { held: HELD, expires }, &RULES, Time(0)),
-        []
-    );
+    assert_eq!(session.step(Input::Connected { held: HELD, expires }, &RULES, Time(0)), []);
     session
 }
 
 fn release(ended: u64) -> Effect {
-    Effect::Release {
-        held: HELD,
-        ended: Time(ended),
-    }
+    Effect::Release { held: HELD, ended: Time(ended) }
 }
 
 #[test]
@@ -39,10 +30,7 @@ fn a_silent_socket_is_closed_when_its_time_to_authenticate_is_over() {
     let mut session = Session::open(&RULES, Time(0));
     assert_eq!(session.wakes(), Some(Time(10_000)));
     assert_eq!(session.step(Input::Tick, &RULES, Time(9_999)), []);
-    assert_eq!(
-        session.step(Input::Tick, &RULES, Time(10_000)),
-        [Effect::Close(Reason::AuthTimedOut)]
-    );
+    assert_eq!(session.step(Input::Tick, &RULES, Time(10_000)), [Effect::Close(Reason::AuthTimedOut)]);
     assert!(session.is_gone());
 }
 
@@ -57,10 +45,7 @@ fn a_refused_connect_releases_nothing() {
 #[test]
 fn a_clean_close_leaves_at_once() {
     let effects = live(NEVER).step(Input::PeerClosed, &RULES, Time(3));
-    assert_eq!(
-        effects,
-        [Effect::Detach, Effect::Close(Reason::Normal), release(3)]
-    );
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Normal), release(3)]);
 }
 
 #[test]
@@ -74,10 +59,7 @@ fn a_broken_connection_waits_for_its_agent_and_then_leaves_as_of_the_break() {
 
 #[test]
 fn without_grace_a_broken_connection_leaves_at_once() {
-    let rules = Rules {
-        leave_grace: 0,
-        ..RULES
-    };
+    let rules = Rules { leave_grace: 0, ..RULES };
     let effects = live(NEVER).step(Input::Broken, &rules, Time(3));
     assert_eq!(effects, [Effect::Detach, release(3)]);
 }
@@ -120,19 +102,10 @@ fn an_expired_token_closes_the_socket_and_the_session_waits() {
 fn a_drained_socket_is_told_once_and_left_at_the_deadline() {
     let mut session = live(NEVER);
     let drain = Input::Drain { until: Time(10_000) };
-    assert_eq!(
-        session.step(drain, &RULES, Time(0)),
-        [Effect::Tell(Reason::Terminated)]
-    );
-    assert_eq!(
-        session.step(Input::Drain { until: Time(20_000) }, &RULES, Time(1)),
-        []
-    );
+    assert_eq!(session.step(drain, &RULES, Time(0)), [Effect::Tell(Reason::Terminated)]);
+    assert_eq!(session.step(Input::Drain { until: Time(20_000) }, &RULES, Time(1)), []);
     let effects = session.step(Input::Tick, &RULES, Time(10_000));
-    assert_eq!(
-        effects,
-        [Effect::Detach, Effect::Close(Reason::Terminated), release(10_000)]
-    );
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Terminated), release(10_000)]);
 }
 
 #[test]
@@ -142,21 +115,14 @@ fn a_flood_of_frames_is_a_violation() {
         assert_eq!(session.step(Input::Frame, &RULES, Time(0)), []);
     }
     let effects = session.step(Input::Frame, &RULES, Time(0));
-    assert_eq!(
-        effects,
-        [Effect::Detach, Effect::Close(Reason::PolicyViolation), release(0)]
-    );
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::PolicyViolation), release(0)]);
 }
 
 #[test]
 fn a_steady_talker_is_not_a_flood() {
     let mut session = live(Time(u64::MAX));
     for tick in 0..1_000 {
-        assert_eq!(
-            session.step(Input::Frame, &RULES, Time(tick * 20)),
-            [],
-            "frame {tick}"
-        );
+        assert_eq!(session.step(Input::Frame, &RULES, Time(tick * 20)), [], "frame {tick}");
     }
 }
 
@@ -164,10 +130,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         Just(Input::Request),
         Just(Input::Malformed(Reason::UnsupportedRequest)),
-        Just(Input::Connected {
-            held: HELD,
-            expires: Time(90_000)
-        }),
+        Just(Input::Connected { held: HELD, expires: Time(90_000) }),
         Just(Input::Refused(Reason::AccessDenied)),
         Just(Input::Frame),
         Just(Input::Pong),

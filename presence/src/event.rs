@@ -1,10 +1,13 @@
 //! A classroom event inside this process: decoded once, encoded once, shared by every socket that gets it.
+//!
+//! What a message on a bus must look like is known here and nowhere else, in both directions; which bus carries it is not.
 
 use bytes::Bytes;
-use presence_api::event::{EventId, headers};
-use presence_core::ids::ClassroomId;
+use presence_api::event::{AgentPayload, ENTITY, Envelope, EventId, Operation, headers};
+use presence_core::ids::{ClassroomId, SessionId, SessionKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An event as it goes to sockets. `frame` is the native door's text frame, ready to send.
 #[derive(Debug, Clone)]
@@ -26,7 +29,7 @@ pub struct Event {
 }
 
 /// Why a message is no event. Counted by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Poison {
     #[error("the subject is not classroom.{{classroom_id}}.{{topic}}")]
     Subject,
@@ -36,6 +39,34 @@ pub enum Poison {
     Id,
     #[error("the message is larger than a socket may be sent")]
     TooLarge,
+}
+
+impl Poison {
+    pub const ALL: [Self; 4] = [Self::Subject, Self::Body, Self::Id, Self::TooLarge];
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Body => "body",
+            Self::Id => "id",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// How many messages were no events, by why.
+#[derive(Debug, Default)]
+pub struct PoisonCounts([AtomicU64; 4]);
+
+impl PoisonCounts {
+    pub fn count(&self, poison: Poison) {
+        self.0[poison as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn get(&self, poison: Poison) -> u64 {
+        self.0[poison as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// A larger event could fill a socket's whole queue.
@@ -51,10 +82,7 @@ pub struct Raw<'a> {
 
 impl std::fmt::Debug for Raw<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Raw")
-            .field("subject", &self.subject)
-            .field("seq", &self.seq)
-            .finish_non_exhaustive()
+        f.debug_struct("Raw").field("subject", &self.subject).field("seq", &self.seq).finish_non_exhaustive()
     }
 }
 
@@ -83,11 +111,7 @@ impl Event {
             Err(_) => bare(raw)?,
         };
         let text = |name| (raw.header)(name).map(str::to_owned);
-        let frame = NativeFrame {
-            id: &id,
-            payload: &payload,
-            seq: raw.seq,
-        };
+        let frame = NativeFrame { id: &id, payload: &payload, seq: raw.seq };
         let frame = serde_json::to_vec(&frame).map_err(|_| Poison::Body)?.into();
         Ok(Self {
             classroom_id,
@@ -106,10 +130,52 @@ impl Event {
     pub fn is_for(&self, agent_id: &str) -> bool {
         !self.internal
             && self.sender.as_deref() != Some(agent_id)
-            && self
-                .receiver
-                .as_deref()
-                .is_none_or(|receiver| receiver == agent_id)
+            && self.receiver.as_deref().is_none_or(|receiver| receiver == agent_id)
+    }
+}
+
+/// What the body of our own events looks like. Others' are understood in both shapes, whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Body {
+    /// `{"id":…,"payload":…}`
+    #[default]
+    Envelope,
+    /// The payload alone; its id is in the headers, where sibling services read it.
+    Payload,
+}
+
+/// One of our own events, ready for a bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    pub subject: String,
+    /// The bus keeps one message with this id, however often it is published within the duplicate window.
+    pub message_id: String,
+    /// All but the message id.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Bytes,
+}
+
+impl Encoded {
+    pub fn new(operation: Operation, session_id: SessionId, key: &SessionKey, body: Body) -> Self {
+        let id = EventId::agent(operation, session_id);
+        let headers = vec![
+            (headers::EVENT_TYPE, id.entity_type.clone()),
+            (headers::EVENT_OPERATION, id.operation.clone()),
+            (headers::EVENT_SEQUENCE_ID, id.sequence_id.to_string()),
+            (headers::SENDER, key.agent_id.to_string()),
+            (headers::INTERNAL, "false".to_owned()),
+        ];
+        let payload = AgentPayload::new(operation, &key.agent_id);
+        let body = match body {
+            Body::Envelope => serde_json::to_vec(&Envelope { id, payload }),
+            Body::Payload => serde_json::to_vec(&payload),
+        };
+        Self {
+            subject: format!("classroom.{}.{ENTITY}", key.classroom_id),
+            message_id: format!("{session_id}:{}", operation.as_str()),
+            headers,
+            body: body.expect("texts and numbers always serialize").into(),
+        }
     }
 }
 
@@ -123,9 +189,7 @@ fn split_subject(subject: &str) -> Option<(ClassroomId, &str)> {
 fn bare(raw: &Raw<'_>) -> Result<(EventId, Box<RawValue>), Poison> {
     let payload = serde_json::from_slice(raw.body).map_err(|_| Poison::Body)?;
     let header = |name| (raw.header)(name).ok_or(Poison::Id);
-    let sequence_id = header(headers::EVENT_SEQUENCE_ID)?
-        .parse()
-        .map_err(|_| Poison::Id)?;
+    let sequence_id = header(headers::EVENT_SEQUENCE_ID)?.parse().map_err(|_| Poison::Id)?;
     let id = EventId {
         entity_type: header(headers::EVENT_TYPE)?.to_owned(),
         operation: header(headers::EVENT_OPERATION)?.to_owned(),
@@ -139,18 +203,10 @@ mod tests {
     use super::*;
 
     fn decode(subject: &str, body: &str, pairs: &[(&str, &str)]) -> Result<Event, Poison> {
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let header = |name: &str| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
         // The closure borrows `pairs` for the call alone.
-        Event::decode(&Raw {
-            subject,
-            seq: 9,
-            body: body.as_bytes(),
-            header: &header,
-        })
+        Event::decode(&Raw { subject, seq: 9, body: body.as_bytes(), header: &header })
     }
 
     const BARE: [(&str, &str); 3] = [
@@ -162,33 +218,56 @@ mod tests {
     #[test]
     fn both_shapes_become_the_same_frame() {
         let id = r#"{"entity_type":"note","operation":"added","sequence_id":3}"#;
-        let enveloped = decode(
-            "classroom.c.chat",
-            &format!(r#"{{"id":{id},"payload":{{"a":1}}}}"#),
-            &[],
-        )
-        .unwrap();
+        let enveloped =
+            decode("classroom.c.chat", &format!(r#"{{"id":{id},"payload":{{"a":1}}}}"#), &[]).unwrap();
         let bare = decode("classroom.c.chat", r#"{"a":1}"#, &BARE).unwrap();
-        assert_eq!(
-            enveloped.frame,
-            format!(r#"{{"id":{id},"payload":{{"a":1}},"seq":9}}"#)
-        );
+        assert_eq!(enveloped.frame, format!(r#"{{"id":{id},"payload":{{"a":1}},"seq":9}}"#));
         assert_eq!(enveloped.frame, bare.frame);
     }
 
     #[test]
     fn a_message_that_is_no_event_says_why() {
         assert_eq!(decode("classroom.c", "{}", &BARE).unwrap_err(), Poison::Subject);
-        assert_eq!(
-            decode("classroom.c.a.b", "{}", &BARE).unwrap_err(),
-            Poison::Subject
-        );
+        assert_eq!(decode("classroom.c.a.b", "{}", &BARE).unwrap_err(), Poison::Subject);
         assert_eq!(decode("classroom.c.a", "{", &BARE).unwrap_err(), Poison::Body);
         assert_eq!(decode("classroom.c.a", "{}", &[]).unwrap_err(), Poison::Id);
         assert_eq!(
             decode("classroom.c.a", &" ".repeat(MAX_BODY_BYTES + 1), &BARE).unwrap_err(),
             Poison::TooLarge
         );
+    }
+
+    fn ours(body: Body) -> Encoded {
+        let key = SessionKey {
+            agent_id: "web.Z2lkOi8vMTg=.school.example".parse().unwrap(),
+            classroom_id: "math-7".parse().unwrap(),
+        };
+        Encoded::new(Operation::Entered, SessionId(7), &key, body)
+    }
+
+    #[test]
+    fn our_own_event_is_worded_as_the_protocol_says() {
+        let encoded = ours(Body::Envelope);
+        assert_eq!(encoded.subject, "classroom.math-7.agent");
+        assert_eq!(encoded.message_id, "7:entered");
+        assert_eq!(
+            encoded.body,
+            r#"{"id":{"entity_type":"agent","operation":"entered","sequence_id":7},"payload":{"version":"v1","entity_type":"agent","label":"entered","agent_id":"web.Z2lkOi8vMTg=.school.example"}}"#
+        );
+    }
+
+    #[test]
+    fn our_own_event_reads_the_same_in_both_shapes() {
+        let read = |encoded: &Encoded| {
+            let body = std::str::from_utf8(&encoded.body).unwrap();
+            let pairs: Vec<_> = encoded.headers.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            decode(&encoded.subject, body, &pairs).unwrap()
+        };
+        let (enveloped, bare) = (read(&ours(Body::Envelope)), read(&ours(Body::Payload)));
+        assert_eq!(enveloped.frame, bare.frame);
+        assert_eq!(bare.id, EventId::agent(Operation::Entered, SessionId(7)));
+        assert!(!bare.is_for("web.Z2lkOi8vMTg=.school.example"));
+        assert!(bare.is_for("web.b.school.example"));
     }
 
     #[test]

@@ -1,1 +1,92 @@
-fn main() {}
+//! `cargo xtask`: the only build tool of this workspace.
+//!
+//! This file owns the command line and nothing else; each subcommand has its own file. `test` is special in
+//! one way: whatever happens, its last line on stdout is `N passed, N failed`.
+//!
+//! Where to read next: `check.rs` (what must hold before a merge), `tiers.rs` (what `test` runs),
+//! `servers.rs` (PostgreSQL, NATS and Redis for a run).
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a build tool talks to a terminal")]
+
+mod autobahn;
+mod bench;
+mod check;
+mod codegen;
+mod house;
+mod libtest;
+mod process;
+mod servers;
+mod tiers;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The build tool of presence")]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Format, house rules, clippy, licences, generated files: what must hold before a merge
+    Check,
+    /// Write the committed generated files anew
+    Codegen {
+        /// Write nothing; fail when a committed file is not what the code says
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the tiers of tests; the last line is `N passed, N failed`
+    Test {
+        /// Only this tier (may be given again)
+        #[arg(long = "tier", value_name = "NAME")]
+        tiers: Vec<String>,
+        /// Handed to the test binaries (to autobahn: its case patterns)
+        #[arg(last = true, requires = "tiers")]
+        filter: Vec<String>,
+    },
+    /// Start PostgreSQL, NATS and Redis; print their addresses, or run a command that sees them
+    Servers {
+        /// The command; without one, the servers run until Ctrl-C
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Run a benchmark on release binaries
+    Bench {
+        /// Which one; without a name, presence-bench lists what it has
+        name: Option<String>,
+        /// Handed to presence-bench
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode> {
+    process::watch_signals()?;
+    let workspace = Workspace::find()?;
+    match args.verb {
+        Verb::Check => Ok(check::run(&workspace)),
+        Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
+        Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
+        Verb::Servers { command } => servers::run(&workspace, &command),
+        Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
+    }
+}

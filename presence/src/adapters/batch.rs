@@ -128,16 +128,8 @@ struct Shared(#[source] Arc<Fault>);
 pub fn batcher<W: Work>(work: W, limits: Limits) -> (Batcher<W>, Runner<W>) {
     // The channel has a slot for every place, so it is never full while a caller holds one.
     let (sender, entries) = mpsc::channel(limits.queue);
-    let batcher = Batcher {
-        entries: sender,
-        places: Arc::new(Semaphore::new(limits.queue)),
-        limits,
-    };
-    let runner = Runner {
-        work,
-        entries,
-        limits,
-    };
+    let batcher = Batcher { entries: sender, places: Arc::new(Semaphore::new(limits.queue)), limits };
+    let runner = Runner { work, entries, limits };
     (batcher, runner)
 }
 
@@ -146,16 +138,10 @@ impl<W: Work> Batcher<W> {
     /// own request is performed then, `Work::ABANDONED` says.
     pub async fn call(&self, request: W::Request) -> Result<W::Response, Fault> {
         let unavailable = |error: Error| Fault::unavailable(W::WHAT, error);
-        let place = self
-            .places
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| unavailable(Error::QueueFull))?;
+        let place = self.places.clone().try_acquire_owned().map_err(|_| unavailable(Error::QueueFull))?;
         let (reply, answer) = oneshot::channel();
         let caller = Caller { reply, place };
-        self.entries
-            .try_send(Entry { request, caller })
-            .map_err(|_| unavailable(Error::Stopped))?;
+        self.entries.try_send(Entry { request, caller }).map_err(|_| unavailable(Error::Stopped))?;
         match tokio::time::timeout(self.limits.wait, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => Err(unavailable(Error::Stopped)),
@@ -172,11 +158,7 @@ impl<W: Work> Batcher<W> {
 impl<W: Work> Runner<W> {
     /// Performs until every `Batcher` is dropped and the last request is answered.
     pub async fn run(self) {
-        let Self {
-            work,
-            mut entries,
-            limits,
-        } = self;
+        let Self { work, mut entries, limits } = self;
         let mut lines = Lines::new();
         let mut in_flight = FuturesUnordered::new();
         let mut arrived = Vec::new();

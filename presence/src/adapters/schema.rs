@@ -46,11 +46,7 @@ pub(super) struct Recorded {
 
 impl From<(i64, bool, Vec<u8>)> for Recorded {
     fn from((version, success, checksum): (i64, bool, Vec<u8>)) -> Self {
-        Self {
-            version,
-            success,
-            checksum,
-        }
+        Self { version, success, checksum }
     }
 }
 
@@ -88,11 +84,7 @@ pub(super) fn check(known: &Migrator, recorded: &[Recorded]) -> Result<(), Error
 }
 
 pub(super) fn newest(recorded: &[Recorded]) -> i64 {
-    recorded
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    recorded.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 pub(super) fn last_known(known: &Migrator) -> i64 {
@@ -103,10 +95,7 @@ pub(super) fn last_known(known: &Migrator) -> i64 {
 pub(super) fn refused(error: MigrateError, known: &Migrator, fault: fn(sqlx::Error) -> Fault) -> Error {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => fault(error).into(),
-        MigrateError::VersionMissing(found) => Error::Newer {
-            found,
-            known: last_known(known),
-        },
+        MigrateError::VersionMissing(found) => Error::Newer { found, known: last_known(known) },
         MigrateError::VersionMismatch(version) => Error::Changed(version),
         MigrateError::Dirty(version) => Error::Dirty(version),
         other => Fault::failed("the migration", other).into(),
@@ -121,17 +110,9 @@ mod tests {
 
     fn recorded(versions: &[i64]) -> Vec<Recorded> {
         let known = migrator(&SQL);
-        let checksum = |version| {
-            known
-                .iter()
-                .find(|m| m.version == version)
-                .map(|m| m.checksum.to_vec())
-        };
-        let record = |&version| Recorded {
-            version,
-            success: true,
-            checksum: checksum(version).unwrap_or_default(),
-        };
+        let checksum = |version| known.iter().find(|m| m.version == version).map(|m| m.checksum.to_vec());
+        let record =
+            |&version| Recorded { version, success: true, checksum: checksum(version).unwrap_or_default() };
         versions.iter().map(record).collect()
     }
 

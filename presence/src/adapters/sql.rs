@@ -43,10 +43,7 @@ pub(super) fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Fault> {
 
 /// Session, agent.
 pub(super) fn present((session, agent): (i64, String)) -> Result<Present, Fault> {
-    Ok(Present {
-        session_id: SessionId(session),
-        agent_id: id(&agent)?,
-    })
+    Ok(Present { session_id: SessionId(session), agent_id: id(&agent)? })
 }
 
 /// Session, agent, when it entered and left.
@@ -79,9 +76,6 @@ pub(super) fn pending(
         position,
         operation,
         session_id: SessionId(session),
-        key: SessionKey {
-            agent_id: id(&agent)?,
-            classroom_id: id(&classroom)?,
-        },
+        key: SessionKey { agent_id: id(&agent)?, classroom_id: id(&classroom)? },
     })
 }

@@ -34,9 +34,7 @@ pub struct Subscription {
 
 impl Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subscription")
-            .field("position", &self.position)
-            .finish_non_exhaustive()
+        f.debug_struct("Subscription").field("position", &self.position).finish_non_exhaustive()
     }
 }
 

@@ -25,16 +25,10 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 impl Fault {
     pub fn unavailable(what: &'static str, source: impl Into<Source>) -> Self {
-        Self::Unavailable {
-            what,
-            source: source.into(),
-        }
+        Self::Unavailable { what, source: source.into() }
     }
 
     pub fn failed(what: &'static str, source: impl Into<Source>) -> Self {
-        Self::Failed {
-            what,
-            source: source.into(),
-        }
+        Self::Failed { what, source: source.into() }
     }
 }

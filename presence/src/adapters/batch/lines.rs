@@ -20,10 +20,7 @@ pub(super) struct Group<W: Work> {
 
 impl<W: Work> Lines<W> {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: HashMap::new(),
-            ready: VecDeque::new(),
-        }
+        Self { waiting: HashMap::new(), ready: VecDeque::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -48,11 +45,7 @@ impl<W: Work> Lines<W> {
             && let Some(key) = self.ready.pop_front()
         {
             match self.waiting.get_mut(&key).and_then(next_of) {
-                Some((request, callers)) => batch.push(Group {
-                    key,
-                    request,
-                    callers,
-                }),
+                Some((request, callers)) => batch.push(Group { key, request, callers }),
                 // Everybody who waited for it has gone.
                 None => drop(self.waiting.remove(&key)),
             }

@@ -16,11 +16,7 @@ struct Gate<const SHARES: bool> {
 
 impl<const SHARES: bool> Gate<SHARES> {
     fn new(permits: usize) -> Self {
-        Self {
-            open: Arc::new(Semaphore::new(permits)),
-            batches: Arc::default(),
-            fails: false,
-        }
+        Self { open: Arc::new(Semaphore::new(permits)), batches: Arc::default(), fails: false }
     }
 
     fn batches(&self) -> Vec<Batch> {
@@ -35,11 +31,7 @@ impl<const SHARES: bool> Work for Gate<SHARES> {
     type Key = u32;
 
     const WHAT: &'static str = "the gate";
-    const SAME_KEY: SameKey = if SHARES {
-        SameKey::Shares
-    } else {
-        SameKey::TakesTurns
-    };
+    const SAME_KEY: SameKey = if SHARES { SameKey::Shares } else { SameKey::TakesTurns };
     const ABANDONED: Abandoned = Abandoned::Dropped;
 
     fn key(request: &(u32, u32)) -> u32 {
@@ -56,12 +48,7 @@ impl<const SHARES: bool> Work for Gate<SHARES> {
     }
 }
 
-const LIMITS: Limits = Limits {
-    queue: 8,
-    batch: 4,
-    in_flight: 2,
-    wait: Duration::from_secs(5),
-};
+const LIMITS: Limits = Limits { queue: 8, batch: 4, in_flight: 2, wait: Duration::from_secs(5) };
 
 /// Runs the work beside the test's own future. Paused time: what waits for nothing but a timer gets it at once.
 async fn beside<W: Work, T>(work: W, limits: Limits, test: impl AsyncFnOnce(&Batcher<W>) -> T) -> T {
@@ -79,32 +66,22 @@ async fn settled() {
 #[tokio::test(start_paused = true)]
 async fn a_lone_request_is_performed_at_once_and_those_that_wait_go_together() {
     let gate = Gate::<false>::new(0);
-    beside(
-        gate.clone(),
-        Limits {
-            in_flight: 1,
-            ..LIMITS
-        },
-        async |batcher| {
-            let first = batcher.call((0, 0));
-            let others = async {
+    beside(gate.clone(), Limits { in_flight: 1, ..LIMITS }, async |batcher| {
+        let first = batcher.call((0, 0));
+        let others = async {
+            settled().await;
+            let calls = join_all((1..=6).map(|n| batcher.call((n, n))));
+            let opened = async {
                 settled().await;
-                let calls = join_all((1..=6).map(|n| batcher.call((n, n))));
-                let opened = async {
-                    settled().await;
-                    assert_eq!(gate.batches(), [vec![(0, 0)]]);
-                    gate.open.add_permits(3);
-                };
-                tokio::join!(calls, opened).0
+                assert_eq!(gate.batches(), [vec![(0, 0)]]);
+                gate.open.add_permits(3);
             };
-            let (first, others) = tokio::join!(first, others);
-            assert_eq!(first.unwrap(), 0);
-            assert_eq!(
-                others.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
-                [1, 2, 3, 4, 5, 6]
-            );
-        },
-    )
+            tokio::join!(calls, opened).0
+        };
+        let (first, others) = tokio::join!(first, others);
+        assert_eq!(first.unwrap(), 0);
+        assert_eq!(others.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    })
     .await;
     let sizes: Vec<_> = gate.batches().iter().map(Vec::len).collect();
     assert_eq!(sizes, [1, 4, 2]);
@@ -117,10 +94,7 @@ async fn requests_of_one_key_take_turns_in_order_and_are_never_under_way_togethe
         join_all([(7, 1), (7, 2), (8, 3), (7, 4)].map(|request| batcher.call(request))).await
     })
     .await;
-    assert_eq!(
-        answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
-        [1, 2, 3, 4]
-    );
+    assert_eq!(answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(gate.batches(), [vec![(7, 1), (8, 3)], vec![(7, 2)], vec![(7, 4)]]);
 }
 
@@ -168,10 +142,7 @@ async fn a_full_queue_refuses_at_once_and_has_room_again_after_an_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_takes_nobody_with_it_and_is_not_performed_if_it_still_waited() {
     let gate = Gate::<false>::new(0);
-    let limits = Limits {
-        in_flight: 1,
-        ..LIMITS
-    };
+    let limits = Limits { in_flight: 1, ..LIMITS };
     beside(gate.clone(), limits, async |batcher| {
         let under_way = batcher.call((1, 1));
         let rest = async {
@@ -195,20 +166,12 @@ async fn a_caller_that_gives_up_takes_nobody_with_it_and_is_not_performed_if_it_
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_reaches_every_caller_of_the_batch() {
-    let gate = Gate::<false> {
-        fails: true,
-        ..Gate::new(8)
-    };
-    let answers = beside(gate, LIMITS, async |batcher| {
-        join_all((0..3).map(|n| batcher.call((n, n)))).await
-    })
-    .await;
+    let gate = Gate::<false> { fails: true, ..Gate::new(8) };
+    let answers =
+        beside(gate, LIMITS, async |batcher| join_all((0..3).map(|n| batcher.call((n, n)))).await).await;
     for answer in answers {
         let fault = answer.unwrap_err();
-        assert!(
-            matches!(fault, Fault::Failed { what: "the gate", .. }),
-            "{fault:?}"
-        );
+        assert!(matches!(fault, Fault::Failed { what: "the gate", .. }), "{fault:?}");
     }
 }
 
@@ -223,8 +186,5 @@ async fn nobody_waits_longer_than_the_limit_nor_for_a_runner_that_is_gone() {
     .await;
     let (batcher, runner) = batcher(Gate::<false>::new(0), LIMITS);
     drop(runner);
-    assert!(matches!(
-        batcher.call((1, 1)).await,
-        Err(Fault::Unavailable { .. })
-    ));
+    assert!(matches!(batcher.call((1, 1)).await, Err(Fault::Unavailable { .. })));
 }

@@ -87,22 +87,11 @@ impl Work for Claims {
 
     async fn perform(&self, claims: Vec<Claim>) -> Result<Vec<Claimed>, Fault> {
         let agents: Vec<_> = claims.iter().map(|claim| claim.key.agent_id.as_str()).collect();
-        let classrooms: Vec<_> = claims
-            .iter()
-            .map(|claim| claim.key.classroom_id.as_str())
-            .collect();
-        let replicas: Vec<_> = claims
-            .iter()
-            .map(|claim| Uuid::from_u128(claim.replica_id.0))
-            .collect();
+        let classrooms: Vec<_> = claims.iter().map(|claim| claim.key.classroom_id.as_str()).collect();
+        let replicas: Vec<_> = claims.iter().map(|claim| Uuid::from_u128(claim.replica_id.0)).collect();
         let resumed: Vec<_> = claims.iter().map(|claim| claim.resume.map(|id| id.0)).collect();
-        let statement = || {
-            sqlx::query_as::<_, Row>(CLAIM)
-                .bind(&agents)
-                .bind(&classrooms)
-                .bind(&replicas)
-                .bind(&resumed)
-        };
+        let statement =
+            || sqlx::query_as::<_, Row>(CLAIM).bind(&agents).bind(&classrooms).bind(&replicas).bind(&resumed);
         let rows = self.0.rows(statement).await?;
         let claimed: HashMap<_, _> = rows.iter().map(read).collect();
         let of = |claim: &Claim| {
@@ -116,10 +105,7 @@ impl Work for Claims {
 
 fn read(row: &Row) -> ((&str, &str), Claimed) {
     let &(ref agent, ref classroom, session, generation, ..) = row;
-    let held = Held {
-        session_id: SessionId(session),
-        generation: Generation(generation),
-    };
+    let held = Held { session_id: SessionId(session), generation: Generation(generation) };
     let previous = previous(row);
     ((agent, classroom), Claimed { held, previous })
 }

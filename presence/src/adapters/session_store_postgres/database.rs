@@ -39,9 +39,7 @@ pub(super) struct Database {
 
 impl Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database")
-            .field("statements", &self.statements())
-            .finish_non_exhaustive()
+        f.debug_struct("Database").field("statements", &self.statements()).finish_non_exhaustive()
     }
 }
 
@@ -55,11 +53,7 @@ impl Database {
             ("default_transaction_isolation", "read committed"),
         ]);
         let pool = Pool::new(connect, options.max_connections, options.acquire_timeout);
-        Ok(Self {
-            pool: Arc::new(pool),
-            statements: Arc::default(),
-            timeout: options.timeout,
-        })
+        Ok(Self { pool: Arc::new(pool), statements: Arc::default(), timeout: options.timeout })
     }
 
     pub(super) fn statements(&self) -> u64 {
@@ -185,11 +179,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
 }
 
 pub(super) fn fault(error: sqlx::Error) -> Fault {
-    if is_unavailable(&error) {
-        Fault::unavailable(WHAT, error)
-    } else {
-        Fault::failed(WHAT, error)
-    }
+    if is_unavailable(&error) { Fault::unavailable(WHAT, error) } else { Fault::failed(WHAT, error) }
 }
 
 #[cfg(test)]

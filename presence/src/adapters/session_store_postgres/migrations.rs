@@ -5,16 +5,8 @@ use crate::adapters::schema::{self, Applied, Embedded, Error, Recorded};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 const EMBEDDED: [Embedded; 2] = [
-    (
-        1,
-        "sessions",
-        include_str!("../../../../migrations/postgres/0001_sessions.sql"),
-    ),
-    (
-        2,
-        "lessons",
-        include_str!("../../../../migrations/postgres/0002_lessons.sql"),
-    ),
+    (1, "sessions", include_str!("../../../../migrations/postgres/0001_sessions.sql")),
+    (2, "lessons", include_str!("../../../../migrations/postgres/0002_lessons.sql")),
 ];
 
 const HAS_RECORD: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
@@ -34,19 +26,13 @@ pub async fn migrate(url: &str) -> Result<Applied, Error> {
 async fn apply(connection: &mut PgConnection) -> Result<Applied, Error> {
     let known = schema::migrator(&EMBEDDED);
     let before = schema::newest(&recorded(connection).await.map_err(fault)?);
-    known
-        .run(&mut *connection)
-        .await
-        .map_err(|error| schema::refused(error, &known, fault))?;
+    known.run(&mut *connection).await.map_err(|error| schema::refused(error, &known, fault))?;
     let after = schema::newest(&recorded(connection).await.map_err(fault)?);
     Ok(Applied { before, after })
 }
 
 async fn recorded(connection: &mut PgConnection) -> Result<Vec<Recorded>, sqlx::Error> {
-    if !sqlx::query_scalar::<_, bool>(HAS_RECORD)
-        .fetch_one(&mut *connection)
-        .await?
-    {
+    if !sqlx::query_scalar::<_, bool>(HAS_RECORD).fetch_one(&mut *connection).await? {
         return Ok(Vec::new());
     }
     let rows = sqlx::query_as::<_, Row>(RECORD).fetch_all(connection).await?;

@@ -84,12 +84,7 @@ impl PostgresStore {
         let database = Database::new(options)?;
         migrations::check_schema(&database).await?;
         // Batches under way at a time, per kind: two overlap their round trips, more would only make them smaller.
-        let limits = |in_flight| Limits {
-            queue: QUEUE,
-            batch: BATCH,
-            in_flight,
-            wait: options.timeout,
-        };
+        let limits = |in_flight| Limits { queue: QUEUE, batch: BATCH, in_flight, wait: options.timeout };
         let (claims, claiming) = batcher(Claims::new(database.clone()), limits(3));
         let (releases, releasing) = batcher(Releases::new(database.clone()), limits(2));
         let (rosters, listing) = batcher(Rosters::new(database.clone()), limits(2));

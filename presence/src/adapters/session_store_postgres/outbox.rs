@@ -79,20 +79,14 @@ impl Outbox for PostgresStore {
     }
 
     async fn trim(&self) -> Result<u64, Fault> {
-        let statement = || {
-            sqlx::query_as::<_, (i64,)>(TRIM)
-                .bind(micros(self.retention))
-                .bind(TRIMMED_AT_ONCE)
-        };
+        let statement =
+            || sqlx::query_as::<_, (i64,)>(TRIM).bind(micros(self.retention)).bind(TRIMMED_AT_ONCE);
         let rows = self.database.rows(statement).await?;
         Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
     }
 
     async fn backlog(&self) -> Result<(u64, Duration), Fault> {
-        let rows = self
-            .database
-            .rows(|| sqlx::query_as::<_, (i64, i64)>(BACKLOG))
-            .await?;
+        let rows = self.database.rows(|| sqlx::query_as::<_, (i64, i64)>(BACKLOG)).await?;
         let &(count, oldest) = rows.first().unwrap_or(&(0, 0));
         Ok((count.unsigned_abs(), duration(oldest)))
     }

@@ -61,17 +61,11 @@ impl Pool {
     }
 
     pub(super) async fn borrow(&self) -> Result<Borrowed<'_>, sqlx::Error> {
-        timeout(self.acquire_timeout, self.wait())
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        timeout(self.acquire_timeout, self.wait()).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn wait(&self) -> Result<Borrowed<'_>, sqlx::Error> {
-        let permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let open = match self.reuse().await {
             Some(open) => open,
             None => Open {
@@ -80,10 +74,7 @@ impl Pool {
                 used: Instant::now(),
             },
         };
-        Ok(Borrowed {
-            open,
-            _permit: permit,
-        })
+        Ok(Borrowed { open, _permit: permit })
     }
 
     async fn reuse(&self) -> Option<Open> {

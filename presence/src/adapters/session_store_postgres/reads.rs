@@ -91,9 +91,7 @@ impl SessionStore for PostgresStore {
         let wanted: Vec<_> = classrooms.iter().map(ClassroomId::as_str).collect();
         let statement = || sqlx::query_as::<_, (String, i64)>(COUNTS).bind(&wanted);
         let rows = self.database.rows(statement).await?;
-        rows.into_iter()
-            .map(|(classroom, count)| Ok((id(&classroom)?, count.unsigned_abs())))
-            .collect()
+        rows.into_iter().map(|(classroom, count)| Ok((id(&classroom)?, count.unsigned_abs()))).collect()
     }
 
     async fn attendance(

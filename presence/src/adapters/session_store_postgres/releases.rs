@@ -64,12 +64,7 @@ impl Work for Releases {
         let ids: Vec<_> = releases.iter().map(|release| release.held.session_id.0).collect();
         let generations: Vec<_> = releases.iter().map(|release| release.held.generation.0).collect();
         let ago: Vec<_> = releases.iter().map(|release| micros(release.ago)).collect();
-        let statement = || {
-            sqlx::query_as::<_, (i64, i64)>(RELEASE)
-                .bind(&ids)
-                .bind(&generations)
-                .bind(&ago)
-        };
+        let statement = || sqlx::query_as::<_, (i64, i64)>(RELEASE).bind(&ids).bind(&generations).bind(&ago);
         let gone: HashSet<_> = self.0.rows(statement).await?.into_iter().collect();
         let went = |held: Held| gone.contains(&(held.session_id.0, held.generation.0));
         Ok(releases.iter().map(|release| went(release.held)).collect())

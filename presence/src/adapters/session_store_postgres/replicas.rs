@@ -104,11 +104,7 @@ impl Replicas for PostgresStore {
     }
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
-        let statement = || {
-            sqlx::query_as::<_, (bool,)>(RENEW)
-                .bind(Uuid::from_u128(id.0))
-                .bind(micros(ttl))
-        };
+        let statement = || sqlx::query_as::<_, (bool,)>(RENEW).bind(Uuid::from_u128(id.0)).bind(micros(ttl));
         Ok(!self.database.rows(statement).await?.is_empty())
     }
 

@@ -57,11 +57,7 @@ impl Work for Rosters {
         };
         let mut found = HashMap::with_capacity(wanted.len());
         for (classroom, total, ids, agents) in self.0.rows(statement).await? {
-            let first = ids
-                .into_iter()
-                .zip(agents)
-                .map(present)
-                .collect::<Result<_, _>>()?;
+            let first = ids.into_iter().zip(agents).map(present).collect::<Result<_, _>>()?;
             let total = total.unsigned_abs();
             found.insert(classroom, Roster { first, total });
         }

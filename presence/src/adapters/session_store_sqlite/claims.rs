@@ -90,16 +90,12 @@ impl Work for Claims {
         let before = holders(&mut change, &claims).await?;
         keep(&mut change, &claims, &before).await?;
         let replaced = before.iter().flatten().filter(|before| !before.keeps);
-        let replaced: Vec<_> = replaced
-            .map(|before| (before.holder.session_id.0, before.now))
-            .collect();
+        let replaced: Vec<_> = replaced.map(|before| (before.holder.session_id.0, before.now)).collect();
         leave(&mut change, &replaced, Left::Untold).await?;
         let begun = begin(&mut change, &claims, &before).await?;
         change.commit().await?;
         let pairs = claims.iter().zip(&before);
-        pairs
-            .map(|(claim, before)| claimed(before.as_ref(), begun.get(&claim.key)))
-            .collect()
+        pairs.map(|(claim, before)| claimed(before.as_ref(), begun.get(&claim.key))).collect()
     }
 }
 
@@ -117,13 +113,9 @@ impl Before {
 }
 
 async fn holders(change: &mut Change, claims: &[Claim]) -> Result<Vec<Option<Before>>, Fault> {
-    let wanted = claims.iter().map(
-        |Claim {
-             key,
-             replica_id,
-             resume,
-         }| { json!([key.agent_id, key.classroom_id, replica_id.to_string(), resume]) },
-    );
+    let wanted = claims.iter().map(|Claim { key, replica_id, resume }| {
+        json!([key.agent_id, key.classroom_id, replica_id.to_string(), resume])
+    });
     let wanted = json!(wanted.collect::<Vec<_>>()).to_string();
     let query = sqlx::query_as::<_, (u32, i64, i64, String, i64, bool)>(HELD).bind(wanted);
     let mut before: Vec<_> = claims.iter().map(|_| None).collect();
@@ -164,12 +156,7 @@ async fn begin(
             None => FIRST_GENERATION,
         };
         let Claim { key, replica_id, .. } = claim;
-        Some(json!([
-            key.agent_id,
-            key.classroom_id,
-            replica_id.to_string(),
-            generation
-        ]))
+        Some(json!([key.agent_id, key.classroom_id, replica_id.to_string(), generation]))
     });
     let new: Vec<_> = new.collect();
     if new.is_empty() {
@@ -178,10 +165,7 @@ async fn begin(
     let query = sqlx::query_as::<_, (i64, String, String)>(BEGIN).bind(json!(new).to_string());
     let mut begun = HashMap::with_capacity(new.len());
     for (session, agent, classroom) in change.rows(query).await? {
-        let key = SessionKey {
-            agent_id: id(&agent)?,
-            classroom_id: id(&classroom)?,
-        };
+        let key = SessionKey { agent_id: id(&agent)?, classroom_id: id(&classroom)? };
         begun.insert(key, SessionId(session));
     }
     let entered = claims.iter().zip(before).filter(|(_, before)| before.is_none());
@@ -195,14 +179,9 @@ async fn begin(
 fn claimed(before: Option<&Before>, begun: Option<&SessionId>) -> Result<Claimed, Fault> {
     let previous = before.map(|before| before.holder);
     let kept = previous.map(|holder| holder.session_id);
-    let session_id = begun
-        .copied()
-        .or(kept)
-        .ok_or_else(|| Fault::failed(WHAT, "a claim came back without its row"))?;
+    let session_id =
+        begun.copied().or(kept).ok_or_else(|| Fault::failed(WHAT, "a claim came back without its row"))?;
     let generation = Generation(before.map_or(FIRST_GENERATION, Before::next_generation));
-    let held = Held {
-        session_id,
-        generation,
-    };
+    let held = Held { session_id, generation };
     Ok(Claimed { held, previous })
 }

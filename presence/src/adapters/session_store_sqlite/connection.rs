@@ -44,17 +44,13 @@ pub(super) struct Database {
 
 impl Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database")
-            .field("statements", &self.statements())
-            .finish_non_exhaustive()
+        f.debug_struct("Database").field("statements", &self.statements()).finish_non_exhaustive()
     }
 }
 
 impl Database {
     pub(super) async fn open(options: &SqliteOptions) -> Result<Self, schema::Error> {
-        make_private(&options.path)
-            .await
-            .map_err(|error| Fault::unavailable(WHAT, error))?;
+        make_private(&options.path).await.map_err(|error| Fault::unavailable(WHAT, error))?;
         let mut connect = SqliteConnectOptions::new()
             .filename(&options.path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -63,10 +59,7 @@ impl Database {
             .busy_timeout(options.timeout)
             .disable_statement_logging();
         if let Some(bytes) = options.max_bytes {
-            connect = connect.pragma(
-                "max_page_count",
-                (bytes / u64::from(PAGE_BYTES)).max(1).to_string(),
-            );
+            connect = connect.pragma("max_page_count", (bytes / u64::from(PAGE_BYTES)).max(1).to_string());
         }
         let pool = |connections| {
             SqlitePoolOptions::new()
@@ -79,11 +72,7 @@ impl Database {
         // The writer first: it makes the file a WAL file.
         let writer = pool(1).connect_with(connect.clone()).await.map_err(fault)?;
         let readers = pool(READERS).connect_lazy_with(connect.pragma("query_only", "ON"));
-        Ok(Self {
-            writer,
-            readers,
-            statements: Arc::default(),
-        })
+        Ok(Self { writer, readers, statements: Arc::default() })
     }
 
     pub(super) fn statements(&self) -> u64 {
@@ -107,10 +96,7 @@ impl Database {
         // At once a writer: a transaction that reads first and then writes could be refused as out of date.
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
         self.statements.fetch_add(1, Ordering::Relaxed);
-        Ok(Change {
-            transaction,
-            statements: Arc::clone(&self.statements),
-        })
+        Ok(Change { transaction, statements: Arc::clone(&self.statements) })
     }
 
     pub(super) const fn writer(&self) -> &SqlitePool {
@@ -190,9 +176,5 @@ pub(super) fn fault(error: sqlx::Error) -> Fault {
             .is_some_and(|code| MAY_PASS.contains(&(code & 0xff))),
         _ => false,
     };
-    if unavailable {
-        Fault::unavailable(WHAT, error)
-    } else {
-        Fault::failed(WHAT, error)
-    }
+    if unavailable { Fault::unavailable(WHAT, error) } else { Fault::failed(WHAT, error) }
 }

@@ -10,16 +10,8 @@ use crate::{
 };
 
 const EMBEDDED: [Embedded; 2] = [
-    (
-        1,
-        "sessions",
-        include_str!("../../../../migrations/sqlite/0001_sessions.sql"),
-    ),
-    (
-        2,
-        "lessons",
-        include_str!("../../../../migrations/sqlite/0002_lessons.sql"),
-    ),
+    (1, "sessions", include_str!("../../../../migrations/sqlite/0001_sessions.sql")),
+    (2, "lessons", include_str!("../../../../migrations/sqlite/0002_lessons.sql")),
 ];
 
 const HAS_RECORD: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
@@ -33,10 +25,7 @@ pub async fn migrate(options: &SqliteOptions) -> Result<Applied, Error> {
 pub(super) async fn bring_up_to_date(database: &Database) -> Result<Applied, Error> {
     let known = schema::migrator(&EMBEDDED);
     let before = schema::newest(&recorded(database).await?);
-    known
-        .run(database.writer())
-        .await
-        .map_err(|error| schema::refused(error, &known, fault))?;
+    known.run(database.writer()).await.map_err(|error| schema::refused(error, &known, fault))?;
     let recorded = recorded(database).await?;
     schema::check(&known, &recorded)?;
     let after = schema::newest(&recorded);
@@ -52,8 +41,6 @@ async fn recorded(database: &Database) -> Result<Vec<Recorded>, Fault> {
     if exists != [(true,)] {
         return Ok(Vec::new());
     }
-    let rows = database
-        .rows(sqlx::query_as::<_, (i64, bool, Vec<u8>)>(RECORD))
-        .await?;
+    let rows = database.rows(sqlx::query_as::<_, (i64, bool, Vec<u8>)>(RECORD)).await?;
     Ok(rows.into_iter().map(Recorded::from).collect())
 }

@@ -76,18 +76,13 @@ impl Outbox for SqliteStore {
 
     async fn trim(&self) -> Result<u64, Fault> {
         let mut change = self.database.change().await?;
-        let trimmed = change
-            .each(TRIM, &json!([[micros(self.retention), TRIMMED_AT_ONCE]]))
-            .await?;
+        let trimmed = change.each(TRIM, &json!([[micros(self.retention), TRIMMED_AT_ONCE]])).await?;
         change.commit().await?;
         Ok(trimmed)
     }
 
     async fn backlog(&self) -> Result<(u64, Duration), Fault> {
-        let rows = self
-            .database
-            .rows(sqlx::query_as::<_, (i64, i64)>(BACKLOG))
-            .await?;
+        let rows = self.database.rows(sqlx::query_as::<_, (i64, i64)>(BACKLOG)).await?;
         let &(count, oldest) = rows.first().unwrap_or(&(0, 0));
         Ok((count.unsigned_abs(), duration(oldest)))
     }

@@ -90,9 +90,7 @@ impl SessionStore for SqliteStore {
     async fn counts(&self, classrooms: &[ClassroomId]) -> Result<Vec<(ClassroomId, u64)>, Fault> {
         let query = sqlx::query_as::<_, (String, i64)>(COUNTS).bind(json!(classrooms).to_string());
         let rows = self.database.rows(query).await?;
-        rows.into_iter()
-            .map(|(classroom, count)| Ok((id(&classroom)?, count.unsigned_abs())))
-            .collect()
+        rows.into_iter().map(|(classroom, count)| Ok((id(&classroom)?, count.unsigned_abs()))).collect()
     }
 
     async fn attendance(
@@ -101,10 +99,8 @@ impl SessionStore for SqliteStore {
         after: SessionId,
         limit: Limit,
     ) -> Result<Vec<Stay>, Fault> {
-        let query = sqlx::query_as::<_, StayRow>(ATTENDANCE)
-            .bind(classroom.as_str())
-            .bind(after.0)
-            .bind(limit.get());
+        let query =
+            sqlx::query_as::<_, StayRow>(ATTENDANCE).bind(classroom.as_str()).bind(after.0).bind(limit.get());
         let rows = self.database.rows(query).await?;
         rows.into_iter().map(stay).collect()
     }

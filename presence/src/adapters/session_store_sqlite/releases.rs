@@ -55,9 +55,7 @@ impl Work for Releases {
             .iter()
             .map(|Release { held, ago }| json!([held.session_id, held.generation, micros(*ago)]));
         let wanted = json!(wanted.collect::<Vec<_>>()).to_string();
-        let gone = change
-            .rows(sqlx::query_as::<_, (i64, i64)>(LIVE).bind(wanted))
-            .await?;
+        let gone = change.rows(sqlx::query_as::<_, (i64, i64)>(LIVE).bind(wanted)).await?;
         leave(&mut change, &gone, Left::Told).await?;
         change.commit().await?;
         let gone: HashSet<_> = gone.into_iter().map(|(session, _)| session).collect();

@@ -86,9 +86,7 @@ impl Replicas for SqliteStore {
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
         let mut change = self.database.change().await?;
-        let renewed = change
-            .each(RENEW, &json!([[id.to_string(), micros(ttl)]]))
-            .await?;
+        let renewed = change.each(RENEW, &json!([[id.to_string(), micros(ttl)]])).await?;
         change.commit().await?;
         Ok(renewed > 0)
     }

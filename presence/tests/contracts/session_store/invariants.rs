@@ -67,10 +67,7 @@ fn assert_events_alternate(agent: &AgentId, stays: &[&Stay], events: &[&Pending]
         let enters = event.operation == Operation::Entered;
         assert_ne!(enters, inside, "{agent}: {events:?}");
         inside = enters;
-        assert!(
-            stays.iter().any(|stay| stay.session_id == event.session_id),
-            "{event:?} of nobody"
-        );
+        assert!(stays.iter().any(|stay| stay.session_id == event.session_id), "{event:?} of nobody");
     }
     let live = stays.iter().any(|stay| stay.left_at.is_none());
     assert_eq!(live, inside, "{agent}: {events:?}");

@@ -33,10 +33,7 @@ async fn serve(url: &str) -> Served {
     let (store, run) = PostgresStore::open(&options).await.unwrap();
     let mut running = JoinSet::new();
     running.spawn(run);
-    Served {
-        store,
-        _running: running,
-    }
+    Served { store, _running: running }
 }
 
 /// Asks until the store answers again.
@@ -52,10 +49,7 @@ async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Result<T, Fault>) -> T
 }
 
 async fn execute(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
 /// The backend that waits for a lock.
@@ -64,11 +58,7 @@ async fn blocked_backend(admin: &mut PgConnection) -> i32 {
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%claimed AS%'";
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        if let Some(pid) = sqlx::query_scalar(WAITING)
-            .fetch_optional(&mut *admin)
-            .await
-            .unwrap()
-        {
+        if let Some(pid) = sqlx::query_scalar(WAITING).fetch_optional(&mut *admin).await.unwrap() {
             return pid;
         }
         assert!(Instant::now() < deadline, "no claim waits for the lock");
@@ -94,19 +84,12 @@ async fn a_database_that_is_away_is_unavailable_and_comes_back_without_reopening
             assert_unavailable(&store.release(release(held)).await);
             assert_unavailable(&store.find(&key).await);
             assert_unavailable(&store.roster(&key.classroom_id).await);
-            assert_unavailable(
-                &store
-                    .attendance(&key.classroom_id, held.session_id, Limit::default())
-                    .await,
-            );
+            assert_unavailable(&store.attendance(&key.classroom_id, held.session_id, Limit::default()).await);
             assert_unavailable(&store.due(Due::Of(A), 1).await);
             assert_unavailable(&store.renew(A, HOUR).await);
             proxy.set(Network::Up);
             let holder = eventually("find", async || store.find(&key).await).await.unwrap();
-            assert_eq!(
-                (holder.session_id, holder.generation),
-                (held.session_id, held.generation)
-            );
+            assert_eq!((holder.session_id, holder.generation), (held.session_id, held.generation));
             assert!(eventually("release", async || store.release(release(held)).await).await);
             assert_eq!(store.queued(), 0);
         })
@@ -143,26 +126,15 @@ async fn a_claim_whose_answer_was_lost_may_be_repeated() {
             let Served { store, _running } = serve(&proxy.url).await;
             let key = key("ann", "math");
             // The statement is prepared while the network still answers.
-            let other = store
-                .claim(claim(&super::stage::key("ben", "art"), A))
-                .await
-                .unwrap();
+            let other = store.claim(claim(&super::stage::key("ben", "art"), A)).await.unwrap();
             proxy.set(Network::Mute);
             assert_unavailable(&store.claim(claim(&key, A)).await);
-            let lost = stage
-                .store
-                .find(&key)
-                .await
-                .unwrap()
-                .expect("the claim was committed");
+            let lost = stage.store.find(&key).await.unwrap().expect("the claim was committed");
             proxy.set(Network::Up);
             let claimed = eventually("claim", async || store.claim(claim(&key, A)).await).await;
             assert_eq!(claimed.held.session_id, lost.session_id);
             assert!(claimed.held.generation > lost.generation);
-            assert_eq!(
-                stage.events().await,
-                [(Entered, other.held.session_id), (Entered, lost.session_id)]
-            );
+            assert_eq!(stage.events().await, [(Entered, other.held.session_id), (Entered, lost.session_id)]);
         })
         .await;
 }
@@ -202,10 +174,7 @@ async fn a_claim_that_waits_for_a_lock_too_long_is_given_up_by_the_server_too() 
             assert_unavailable(&store.claim(claim(&key, A)).await);
             execute(&mut locker, "ROLLBACK").await;
             let claimed = eventually("claim", async || store.claim(claim(&key, B)).await).await;
-            assert_eq!(
-                claimed.previous, None,
-                "the claim that was given up went through later"
-            );
+            assert_eq!(claimed.previous, None, "the claim that was given up went through later");
         })
         .await;
 }
@@ -318,22 +287,15 @@ async fn a_role_without_ddl_can_serve() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_is_named_without_the_password() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for url in [
         format!("postgres://presence:s3cret@{nobody}/presence"),
         format!("postgres://presence:s3cret@{nobody}/presence?sslmode=s3cret"),
         "postgres://presence:s3cret@presence.invalid/presence".to_owned(),
     ] {
-        let options = PostgresOptions {
-            acquire_timeout: Duration::from_millis(300),
-            ..PostgresOptions::new(url)
-        };
-        let Err(error) = PostgresStore::open(&options).await else {
-            panic!("opened nothing")
-        };
+        let options =
+            PostgresOptions { acquire_timeout: Duration::from_millis(300), ..PostgresOptions::new(url) };
+        let Err(error) = PostgresStore::open(&options).await else { panic!("opened nothing") };
         let shown = format!("{error} {error:?} {options:?}");
         assert!(!shown.contains("s3cret"), "{shown}");
     }

@@ -37,11 +37,7 @@ impl Proxy {
         let (network, _) = watch::channel(Network::Up);
         let mut relaying = JoinSet::new();
         relaying.spawn(accept(listener, Arc::new(server), network.clone()));
-        Self {
-            url: url.into(),
-            network,
-            _relaying: relaying,
-        }
+        Self { url: url.into(), network, _relaying: relaying }
     }
 
     pub(crate) fn set(&self, network: Network) {

@@ -13,14 +13,8 @@ async fn opening_postgres_after(sql: &str) -> String {
     let url = new_database().await;
     migrate(&url).await.unwrap();
     let mut admin = connect(&url).await;
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(&mut admin)
-        .await
-        .unwrap();
-    let refused = PostgresStore::open(&PostgresOptions::new(&url))
-        .await
-        .map(|_| ())
-        .unwrap_err();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut admin).await.unwrap();
+    let refused = PostgresStore::open(&PostgresOptions::new(&url)).await.map(|_| ()).unwrap_err();
     drop_database(&url).await;
     refused.to_string()
 }
@@ -29,22 +23,13 @@ async fn opening_postgres_after(sql: &str) -> String {
 async fn a_schema_that_this_build_does_not_know_is_refused_with_what_mends_it() {
     let cases = [
         ("DROP TABLE _sqlx_migrations", "run `presence migrate`"),
-        (
-            "DELETE FROM _sqlx_migrations WHERE version = 2",
-            "run `presence migrate`",
-        ),
+        ("DELETE FROM _sqlx_migrations WHERE version = 2", "run `presence migrate`"),
         (
             "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0",
             "this presence is older than the database",
         ),
-        (
-            "UPDATE _sqlx_migrations SET success = false WHERE version = 2",
-            "half done",
-        ),
-        (
-            "UPDATE _sqlx_migrations SET checksum = ''",
-            "made by another build",
-        ),
+        ("UPDATE _sqlx_migrations SET success = false WHERE version = 2", "half done"),
+        ("UPDATE _sqlx_migrations SET checksum = ''", "made by another build"),
     ];
     for (sql, says) in cases {
         let error = opening_postgres_after(sql).await;
@@ -61,10 +46,7 @@ async fn a_store_notices_when_its_schema_is_changed_under_it() {
     let mut admin = connect(&url).await;
     let later = "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0";
     sqlx::raw_sql(later).execute(&mut admin).await.unwrap();
-    assert!(matches!(
-        store.check_schema().await,
-        Err(Error::Newer { found: 99, .. })
-    ));
+    assert!(matches!(store.check_schema().await, Err(Error::Newer { found: 99, .. })));
     assert!(matches!(migrate(&url).await, Err(Error::Newer { found: 99, .. })));
     drop_database(&url).await;
 }
@@ -75,13 +57,7 @@ async fn two_migrations_at_once_are_one() {
     let (one, two) = tokio::join!(migrate(&url), migrate(&url));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.after, two.after);
-    assert_eq!(
-        migrate(&url).await.unwrap(),
-        Applied {
-            before: one.after,
-            after: one.after
-        }
-    );
+    assert_eq!(migrate(&url).await.unwrap(), Applied { before: one.after, after: one.after });
     drop_database(&url).await;
 }
 
@@ -107,14 +83,9 @@ async fn a_file_of_a_later_schema_is_refused() {
     let options = SqliteOptions::new(folder.path().join("presence.db"));
     let applied = session_store_sqlite::migrate(&options).await.unwrap();
     assert_eq!(applied.before, 0);
-    let mut admin = SqliteConnection::connect(options.path.to_str().unwrap())
-        .await
-        .unwrap();
+    let mut admin = SqliteConnection::connect(options.path.to_str().unwrap()).await.unwrap();
     let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', CURRENT_TIMESTAMP, true, x'00', 0)";
     sqlx::raw_sql(later).execute(&mut admin).await.unwrap();
     let refused = SqliteStore::open(&options).await.map(|_| ()).unwrap_err();
-    assert!(
-        refused.to_string().contains("older than the database"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("older than the database"), "{refused}");
 }

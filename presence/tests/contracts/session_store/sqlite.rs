@@ -27,36 +27,21 @@ async fn serve(options: &SqliteOptions) -> Served {
 async fn a_full_disk_refuses_claims_and_loses_none_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let roomy = SqliteOptions::new(folder.path().join("presence.db"));
-    let tight = SqliteOptions {
-        max_bytes: Some(256 * 1024),
-        ..roomy.clone()
-    };
+    let tight = SqliteOptions { max_bytes: Some(256 * 1024), ..roomy.clone() };
     let Served { store, running } = serve(&tight).await;
     let room = classroom("math");
     let mut acknowledged = Vec::new();
     let refused = loop {
-        match store
-            .claim(claim(&key(&format!("agent-{}", acknowledged.len()), "math"), A))
-            .await
-        {
+        match store.claim(claim(&key(&format!("agent-{}", acknowledged.len()), "math"), A)).await {
             Ok(claimed) => acknowledged.push(claimed.held),
             Err(fault) => break fault,
         }
     };
     assert!(matches!(refused, Fault::Unavailable { .. }), "{refused:?}");
-    assert_eq!(
-        store.roster(&room).await.unwrap().total,
-        acknowledged.len() as u64
-    );
+    assert_eq!(store.roster(&room).await.unwrap().total, acknowledged.len() as u64);
     drop((store, running));
-    let Served {
-        store,
-        running: _running,
-    } = serve(&roomy).await;
-    assert_eq!(
-        store.roster(&room).await.unwrap().total,
-        acknowledged.len() as u64
-    );
+    let Served { store, running: _running } = serve(&roomy).await;
+    assert_eq!(store.roster(&room).await.unwrap().total, acknowledged.len() as u64);
     for held in acknowledged {
         assert!(store.release(release(held)).await.unwrap());
     }
@@ -74,14 +59,8 @@ async fn what_was_acknowledged_is_there_after_a_restart_and_ids_go_on() {
     assert!(store.release(release(last)).await.unwrap());
     // No farewell: the process is gone.
     drop((store, running));
-    let Served {
-        store,
-        running: _running,
-    } = serve(&options).await;
-    assert_eq!(
-        store.find(&ann).await.unwrap().map(|holder| holder.session_id),
-        Some(first.session_id)
-    );
+    let Served { store, running: _running } = serve(&options).await;
+    assert_eq!(store.find(&ann).await.unwrap().map(|holder| holder.session_id), Some(first.session_id));
     assert!(store.claim(claim(&ben, B)).await.unwrap().held.session_id > last.session_id);
 }
 
@@ -90,10 +69,7 @@ async fn what_was_acknowledged_is_there_after_a_restart_and_ids_go_on() {
 async fn nobody_else_can_read_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions::new(folder.path().join("data/presence.db"));
-    let Served {
-        store,
-        running: _running,
-    } = serve(&options).await;
+    let Served { store, running: _running } = serve(&options).await;
     store.claim(claim(&key("ann", "math"), A)).await.unwrap();
     assert_eq!(mode(&folder.path().join("data")), 0o700);
     for file in ["presence.db", "presence.db-wal", "presence.db-shm"] {

@@ -1,0 +1,62 @@
+//! The commands that need adapters: what `cli` asks of the composition root.
+
+use super::{identity, serve, store};
+use crate::{
+    adapters::{authn_jwt::MintRequest, clock_system::SystemClock, crypto::install_crypto_provider},
+    cli::{Commands, Failure, TokenRequest},
+    config::{Config, text::Secret},
+    ports::clock::Clock,
+    telemetry,
+};
+use tokio::runtime::Runtime;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Composition;
+
+impl Commands for Composition {
+    fn serve(&self, config: Config) -> Result<(), Failure> {
+        let runtime = runtime()?;
+        let logs = runtime
+            .block_on(async { telemetry::init(&config.log, &config.telemetry, &config.replica.label) });
+        // Kept until the runtime is done: it sends what is left of the traces.
+        let _guard = logs.map_err(|error| Failure::other("logs and traces cannot be started", error))?;
+        runtime.block_on(serve(config))
+    }
+
+    fn migrate(&self, config: Config) -> Result<(), Failure> {
+        install_crypto_provider();
+        let runtime = runtime()?;
+        let guard = runtime
+            .block_on(async { telemetry::init(&config.log, &config.telemetry, &config.replica.label) });
+        let _guard = guard.map_err(|error| Failure::other("logs cannot be started", error))?;
+        let applied = runtime.block_on(store::migrate(&config))?;
+        let (before, after) = (applied.before, applied.after);
+        if before == after {
+            tracing::info!(schema = after, "the schema was up to date");
+        } else {
+            tracing::info!(before, after, "brought the schema up to date");
+        }
+        Ok(())
+    }
+
+    fn mint(&self, config: &Config, request: &TokenRequest) -> Result<Secret, Failure> {
+        let key = identity::embedded_key(config)?;
+        // Without any named, the token is for all of them: whoever has the key could name any.
+        let classrooms =
+            if request.classrooms.is_empty() { vec!["*".into()] } else { request.classrooms.clone() };
+        let request = MintRequest {
+            account: request.account.clone(),
+            audience: request.audience.clone(),
+            org_id: request.org_id.clone(),
+            role: request.role.clone(),
+            classrooms: Some(classrooms),
+            ttl: request.ttl.0,
+        };
+        let token = key.mint(&request, SystemClock::start().wall());
+        Ok(Secret::new(token.map_err(|error| Failure::other("the token cannot be signed", error))?))
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|error| Failure::other("the runtime cannot be started", error))
+}

@@ -1,0 +1,199 @@
+//! The composition root: settings become adapters, adapters become an engine, an engine gets its doors.
+//!
+//! The only place that names concrete adapters. `serve` is the whole life of the process.
+
+mod bus;
+mod commands;
+mod identity;
+mod store;
+
+pub use commands::Composition;
+
+use crate::{
+    adapters::{clock_system::SystemClock, crypto::install_crypto_provider},
+    cli::Failure,
+    config::Config,
+    deps::Deps,
+    doors,
+    engine::Engine,
+    feeds::Feeds,
+    hub::Hub,
+    lifecycle::{
+        lease::{Lease, Terms},
+        monitor::{Count, Monitor},
+        serve::{self, Cap},
+        shutdown,
+        tasks::Tasks,
+    },
+    ports::{clock::Clock, session_store::Replica},
+    relay::Relay,
+    telemetry::{Metrics, Readiness, metrics::Refusal},
+};
+use axum::Router;
+use bus::OpenBus;
+use presence_core::{ids::ReplicaId, session::Rules};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Connections to the internal and the health port, at most: siblings, an operator, a scraper.
+const FEW: usize = 256;
+
+/// Serves until the process is asked to end, or cannot go on.
+pub async fn serve(config: Config) -> Result<(), Failure> {
+    install_crypto_provider();
+    // Before anything else is touched: a taken port is the commonest mistake.
+    let listeners = Listeners::bind(&config).await?;
+    let config = Arc::new(config);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let metrics = Arc::new(Metrics::new(clock.wall()));
+    let tasks = Tasks::default();
+    let store = store::open(&config).await?;
+    let bus = bus::open(&config, clock.clone()).await?;
+    let deps = Arc::new(Deps {
+        store: store.store.clone(),
+        bus: bus.bus.clone(),
+        authn: identity::authn(&config, clock.clone()).await?,
+        authz: identity::authz(&config, clock.clone()).await?,
+        clock,
+        metrics,
+        config,
+    });
+    let engine = Arc::new(engine(deps.clone(), tasks.clone()));
+    let lease = Arc::new(lease(&engine));
+    let readiness = Arc::new(Readiness::default());
+    tasks.start_vital("store", store.run);
+    lease.register().await.map_err(|fault| Failure::unavailable("cannot register this replica", fault))?;
+    start(&engine, &lease, &readiness, (store.statements, bus));
+    listeners.serve(&engine, &readiness);
+    shutdown::requested(&engine).await?;
+    readiness.start_draining();
+    shutdown::shut_down(&engine, &lease).await;
+    if tasks.has_failed() {
+        return Err(Failure::plain("a vital task ended before its time; the log says which"));
+    }
+    Ok(())
+}
+
+fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
+    let hub = Arc::new(Hub::default());
+    let feeds = Feeds {
+        hub: hub.clone(),
+        bus: deps.bus.clone(),
+        store: deps.store.clone(),
+        metrics: deps.metrics.clone(),
+        tasks: tasks.clone(),
+    };
+    Engine {
+        rules: rules(&deps.config),
+        replica_id: ReplicaId(uuid::Uuid::new_v4().as_u128()),
+        hub,
+        relay: Arc::new(Relay::counting(deps.metrics.outbox_published.clone())),
+        feeds,
+        tasks,
+        draining: CancellationToken::new(),
+        deps,
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    let millis = |period: Duration| u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+    Rules {
+        auth_timeout: millis(config.native.auth_timeout.0),
+        ping_interval: millis(config.native.ping_interval.0),
+        pong_timeout: millis(config.native.pong_timeout.0),
+        leave_grace: millis(config.session.leave_grace.0),
+        frames_per_second: config.native.frames_per_second,
+        frames_burst: config.native.frames_burst,
+    }
+}
+
+fn lease(engine: &Engine) -> Lease {
+    let config = &engine.deps.config;
+    Lease {
+        replicas: engine.deps.store.clone(),
+        clock: engine.deps.clock.clone(),
+        replica: Replica {
+            id: engine.replica_id,
+            label: config.replica.label.clone(),
+            address: config.replica.address.clone(),
+        },
+        terms: Terms {
+            ttl: config.session.lease_ttl.0,
+            renew_every: config.session.lease_renew.0,
+            return_window: config.session.return_window.0,
+        },
+    }
+}
+
+/// Starts what the process cannot do without.
+fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, open: (Count, OpenBus)) {
+    let (statements, bus) = open;
+    let Deps { store: outbox, bus: events, metrics, .. } = &*engine.deps;
+    let relay = engine.relay.clone();
+    engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
+    engine.tasks.start_vital("lease", lease.clone().keep());
+    if let Some(run) = bus.run {
+        engine.tasks.start_vital("bus", run);
+    }
+    let monitor = Monitor {
+        outbox: outbox.clone(),
+        bus: events.clone(),
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+        statements,
+        poison: bus.poison,
+    };
+    engine.tasks.start_vital("monitor", monitor.run());
+}
+
+/// The three ports, taken before anything else is done.
+struct Listeners {
+    public: TcpListener,
+    internal: TcpListener,
+    metrics: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            public: bind(config.public.addr, "PRESENCE_PUBLIC__ADDR").await?,
+            internal: bind(config.internal.addr, "PRESENCE_INTERNAL__ADDR").await?,
+            metrics: bind(config.metrics.addr, "PRESENCE_METRICS__ADDR").await?,
+        })
+    }
+
+    fn serve(self, engine: &Arc<Engine>, readiness: &Arc<Readiness>) {
+        let deps = &engine.deps;
+        self.announce(&deps.config);
+        let public = doors::native::routes(engine.clone()).merge(doors::http::router(deps.clone()));
+        let internal = doors::internal::routes(engine.clone());
+        let health = doors::health::router(readiness.clone(), deps.metrics.clone());
+        let start = |name, listener, routes: Router, most| {
+            let metrics = deps.metrics.clone();
+            let cap = Cap { most, refused: Box::new(move || metrics.refuse(Refusal::Limit)) };
+            engine.tasks.start_vital(name, serve::serve(listener, routes, engine.tasks.clone(), cap));
+        };
+        start("public door", self.public, public, deps.config.public.max_connections as usize);
+        start("internal door", self.internal, internal, FEW);
+        start("health door", self.metrics, health, FEW);
+    }
+
+    /// Says where it listens, and what to try next.
+    fn announce(&self, config: &Config) {
+        let address =
+            |listener: &TcpListener| listener.local_addr().map_or_else(|_| "?".into(), |at| at.to_string());
+        let (public, internal, metrics) =
+            (address(&self.public), address(&self.internal), address(&self.metrics));
+        let (store, bus) = (config.store_url(), &config.bus.url);
+        let replica = &config.replica.label;
+        tracing::info!(public, internal, metrics, %store, %bus, replica, "listening");
+        if config.has_live_page() {
+            tracing::info!("open http://{public}/ or try: cargo run -- join math --account teacher-1");
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Failure> {
+    serve::bind(address, setting).await.map_err(|error| Failure::unavailable("cannot start", error))
+}

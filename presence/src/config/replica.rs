@@ -1,0 +1,37 @@
+//! `replica`: who this process is among others.
+
+use super::Report;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replica {
+    /// The name of the place this process runs in: a pod's name. When empty: `HOSTNAME`, else `local`.
+    #[schemars(example = "presence-0")]
+    pub label: String,
+    /// Where other replicas reach this one's internal API. When empty: `internal.addr`.
+    #[schemars(example = "10.1.2.3:8081")]
+    pub address: String,
+}
+
+impl Replica {
+    pub(super) fn resolve(&mut self, hostname: Option<&str>, internal: std::net::SocketAddr) {
+        if self.label.is_empty() {
+            hostname.filter(|name| !name.is_empty()).unwrap_or("local").clone_into(&mut self.label);
+        }
+        if self.address.is_empty() {
+            self.address = internal.to_string();
+        }
+    }
+
+    pub(super) fn check(&self, report: &mut Report) {
+        let visible = |text: &str| text.len() <= 255 && text.bytes().all(|b| b.is_ascii_graphic());
+        if !visible(&self.label) {
+            report.bad("replica.label", "not 1 to 255 visible ASCII characters");
+        }
+        if !visible(&self.address) {
+            report.bad("replica.address", "not a host and a port");
+        }
+    }
+}

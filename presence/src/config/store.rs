@@ -1,0 +1,139 @@
+//! `store`: where sessions, attendance and the outbox are kept.
+
+use super::{
+    Report,
+    text::{Secret, as_text},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    borrow::Cow,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+use url::Url;
+
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A whole `postgres://` URL; it may hold a password.
+    Postgres(Secret),
+    Sqlite(PathBuf),
+}
+
+impl FromStr for StoreUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "neither a postgres:// URL nor sqlite: with a path";
+        if let Some(rest) = text.strip_prefix("sqlite:") {
+            // `sqlite:path`, `sqlite:///absolute`, and sqlx's own `sqlite://relative`.
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            let is_path = !path.is_empty() && !path.contains('?') && path != ":memory:";
+            return if is_path { Ok(Self::Sqlite(path.into())) } else { Err(EXPECTED) };
+        }
+        let url = Url::parse(text).map_err(|_| EXPECTED)?;
+        if matches!(url.scheme(), "postgres" | "postgresql") {
+            Ok(Self::Postgres(Secret::new(text)))
+        } else {
+            Err(EXPECTED)
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(url) => write!(f, "postgres://{url}"),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+as_text!(StoreUrl, { "type": "string", "format": "uri", "writeOnly": true });
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// `postgres://user@host:5432/database` or `sqlite:` and the path of a file. Without it, a SQLite file in
+    /// `data_dir`.
+    #[schemars(example = "postgres://presence@db.example:5432/presence")]
+    pub url: Option<StoreUrl>,
+    /// A file that holds the URL, instead of `url`.
+    #[schemars(example = "/run/secrets/presence-store-url")]
+    pub url_file: Option<PathBuf>,
+    /// The password of a `postgres://` URL that names none.
+    #[schemars(example = "a long random word")]
+    pub password: Option<Secret>,
+    /// A file that holds the password, instead of `password`.
+    #[schemars(example = "/run/secrets/presence-store-password")]
+    pub password_file: Option<PathBuf>,
+    /// Connections to PostgreSQL, at most.
+    #[schemars(range(min = 2, max = 1000))]
+    pub max_connections: u32,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: None, url_file: None, password: None, password_file: None, max_connections: 10 }
+    }
+}
+
+impl Store {
+    /// Where the store is, once the settings are resolved.
+    pub fn url_or_file_in(&self, data_dir: &Path) -> StoreUrl {
+        self.url.clone().unwrap_or_else(|| StoreUrl::Sqlite(data_dir.join("presence.db")))
+    }
+
+    /// Reads the files, and puts the password into the URL.
+    pub(super) fn resolve(&mut self, report: &mut Report) {
+        if let Some(text) = report.file("store.url_file", self.url_file.as_deref()) {
+            if self.url.is_some() {
+                report.both("store.url", "store.url_file");
+            }
+            match text.expose().parse() {
+                Ok(url) => self.url = Some(url),
+                Err(why) => report.bad("store.url_file", why),
+            }
+        }
+        report.fill("store.password", &mut self.password, self.password_file.as_deref());
+        if let Some(password) = self.password.take() {
+            self.add_password(&password, report);
+        }
+    }
+
+    fn add_password(&mut self, password: &Secret, report: &mut Report) {
+        let whole = match &self.url {
+            Some(StoreUrl::Postgres(url)) => Url::parse(url.expose()).ok(),
+            Some(StoreUrl::Sqlite(_)) | None => None,
+        };
+        let Some(mut url) = whole else {
+            return report.bad("store.password", "there is no postgres:// URL that it could belong to");
+        };
+        if url.password().is_some() {
+            return report.both("store.password", "a password in store.url");
+        }
+        match url.set_password(Some(password.expose())) {
+            Ok(()) => self.url = Some(StoreUrl::Postgres(Secret::new(String::from(url)))),
+            Err(()) => report.bad("store.url", "a URL without a host cannot hold a password"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_postgres_or_a_file() {
+        let sqlite = |path: &str| Ok(StoreUrl::Sqlite(path.into()));
+        assert_eq!("sqlite:a/b.db".parse(), sqlite("a/b.db"));
+        assert_eq!("sqlite:///a/b.db".parse(), sqlite("/a/b.db"));
+        assert_eq!("sqlite:/a/b.db".parse(), sqlite("/a/b.db"));
+        assert!(matches!("postgres://u:p@h/d".parse(), Ok(StoreUrl::Postgres(_))));
+        for bad in ["", "sqlite:", "sqlite::memory:", "mysql://h/d", "presence.db", "sqlite:a?mode=ro"] {
+            assert!(bad.parse::<StoreUrl>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The internal port, for siblings and operators: ending a session. Never exposed; every caller shows the shared
+//! secret, and where none is configured nobody is let in.
+
+use crate::{
+    config::text::Secret,
+    doors::http::{
+        extract::{Bearer, Body},
+        problem::{Kind, Problem},
+    },
+    engine::Engine,
+    flows::evict::{Evicted, evict},
+};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing,
+};
+use presence_api::http::{DeleteFailure, DeleteRequest, DeleteResponse};
+use presence_core::ids::SessionKey;
+use std::sync::Arc;
+
+/// Two ids and their names.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+
+pub fn routes(engine: Arc<Engine>) -> Router {
+    let secret = engine.deps.config.internal.secret.clone();
+    Router::new()
+        .route("/api/v1/sessions", routing::delete(delete_session))
+        .fallback(async || Problem::from(Kind::NotFound))
+        .method_not_allowed_fallback(async || Problem::from(Kind::MethodNotAllowed))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(secret, admit))
+        .with_state(engine)
+}
+
+/// Lets a caller pass who shows the secret.
+async fn admit(
+    State(secret): State<Option<Secret>>,
+    shown: Result<Bearer, Problem>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(secret) = secret else {
+        let why = "PRESENCE_INTERNAL__SECRET is not set: nobody can use the internal API";
+        return Problem::new(Kind::Unauthenticated, why).into_response();
+    };
+    match shown {
+        Ok(shown) if verify_slices_are_equal(shown.0.as_bytes(), secret.expose().as_bytes()).is_ok() => {
+            next.run(request).await
+        }
+        Ok(_) => Problem::new(Kind::Unauthenticated, "the bearer is not the shared secret").into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn delete_session(
+    State(engine): State<Arc<Engine>>,
+    Body(request): Body<DeleteRequest>,
+) -> Result<Response, Problem> {
+    let key = SessionKey {
+        agent_id: request
+            .session_key
+            .agent_id
+            .parse()
+            .map_err(|error| Problem::invalid(format!("{error}")))?,
+        classroom_id: request
+            .session_key
+            .classroom_id
+            .parse()
+            .map_err(|error| Problem::invalid(format!("{error}")))?,
+    };
+    let (status, body) = match evict(&engine, &key).await? {
+        Evicted::Gone => (StatusCode::OK, DeleteResponse::DeleteSuccess),
+        Evicted::Absent => (StatusCode::NOT_FOUND, DeleteResponse::DeleteFailure(DeleteFailure::NotFound)),
+        Evicted::Unreachable => {
+            (StatusCode::UNPROCESSABLE_ENTITY, DeleteResponse::DeleteFailure(DeleteFailure::MessagingFailed))
+        }
+    };
+    Ok((status, Json(body)).into_response())
+}

@@ -1,0 +1,6 @@
+//! Where the world comes in. Doors parse, call one flow, and render; they hold no policy and name no adapter.
+
+pub mod health;
+pub mod http;
+pub mod internal;
+pub mod native;

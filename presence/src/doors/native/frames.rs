@@ -1,0 +1,208 @@
+//! The native door's words: the first frame is parsed into ids, and every ending is written by the close table.
+
+use crate::{
+    dialect::{Dialect, Malformed, Words, encode},
+    flows::connect::{Connected, Request, Token},
+};
+use bytes::Bytes;
+use presence_api::frames::{self, ConnectRequest, Resume, ServerFrame, SessionError};
+use presence_core::close::{Frame, Reason};
+use serde_json::Value;
+
+/// The dialect of `/ws`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Native;
+
+impl Dialect for Native {
+    fn parse(&self, text: &[u8]) -> Result<Request, Malformed> {
+        parse(text)
+    }
+
+    fn welcome(&self, connected: &Connected) -> Vec<Bytes> {
+        let missed = connected.missed.as_deref();
+        let success = ServerFrame::ConnectSuccess(frames::Connected {
+            session_id: connected.held.session_id.0,
+            resumed: missed.is_some(),
+            replica: connected.replica.clone(),
+            snapshot: connected.snapshot.clone(),
+        });
+        let mut welcome = vec![encode(&success)];
+        if connected.asked_to_resume && missed.is_none() {
+            welcome.push(encode(&ServerFrame::Resync(connected.snapshot.clone())));
+        }
+        let events =
+            missed.unwrap_or_default().iter().filter(|event| event.is_for(connected.agent_id.as_str()));
+        welcome.extend(events.map(|event| event.frame.clone()));
+        welcome
+    }
+
+    fn ending(&self, reason: Reason, words: &Words) -> Option<Bytes> {
+        ending(reason, words)
+    }
+}
+
+fn unsupported(detail: &str) -> Malformed {
+    Malformed { reason: Reason::UnsupportedRequest, detail: detail.into() }
+}
+
+fn failed(detail: String) -> Malformed {
+    Malformed { reason: Reason::SerializationFailed, detail }
+}
+
+fn parse(text: &[u8]) -> Result<Request, Malformed> {
+    let value: Value = serde_json::from_slice(text).map_err(|_| failed("the frame is not JSON".into()))?;
+    let Value::Object(mut frame) = value else {
+        return Err(unsupported("the frame is not an object"));
+    };
+    match frame.get("type") {
+        None => return Err(failed("type is missing".into())),
+        Some(Value::String(kind)) if kind == "connect_request" => {}
+        Some(_) => return Err(unsupported("type is not connect_request")),
+    }
+    let payload = frame.remove("payload").ok_or_else(|| failed("payload is missing".into()))?;
+    let request = fields(&payload)?;
+    Ok(Request {
+        label: id(&request.agent_label, "agent_label")?,
+        classroom_id: id(&request.classroom_id, "classroom_id")?,
+        token: Token::new(request.token),
+        resume: request.resume,
+    })
+}
+
+fn id<T: std::str::FromStr<Err = presence_core::ids::IdError>>(
+    text: &str,
+    field: &str,
+) -> Result<T, Malformed> {
+    text.parse().map_err(|error: presence_core::ids::IdError| {
+        failed(format!("payload.{field} must be {}", error.expected))
+    })
+}
+
+fn fields(payload: &Value) -> Result<ConnectRequest, Malformed> {
+    let text = |field: &str| match payload.get(field) {
+        None => Err(failed(format!("payload.{field} is missing"))),
+        Some(Value::String(text)) if text.is_empty() => Err(failed(format!("payload.{field} is empty"))),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(failed(format!("payload.{field} is not a string"))),
+    };
+    let resume = match payload.get("resume") {
+        None | Some(Value::Null) => None,
+        Some(resume) => Some(resume_of(resume)?),
+    };
+    Ok(ConnectRequest {
+        agent_label: text("agent_label")?,
+        classroom_id: text("classroom_id")?,
+        token: text("token")?,
+        resume,
+    })
+}
+
+fn resume_of(resume: &Value) -> Result<Resume, Malformed> {
+    let number =
+        |field: &str| resume.get(field).ok_or_else(|| failed(format!("payload.resume.{field} is missing")));
+    let wrong = |field: &str| failed(format!("payload.resume.{field} is not a whole number from 0"));
+    let session_id =
+        number("session_id")?.as_i64().filter(|id| *id >= 0).ok_or_else(|| wrong("session_id"))?;
+    let last_seq = number("last_seq")?.as_u64().ok_or_else(|| wrong("last_seq"))?;
+    Ok(Resume { session_id, last_seq })
+}
+
+fn ending(reason: Reason, words: &Words) -> Option<Bytes> {
+    let row = reason.row();
+    let error = SessionError {
+        detail: words.detail.clone(),
+        reconnect_after_ms: words.reconnect_after_ms,
+        reason: words.reason.map(Into::into),
+        ..row.into()
+    };
+    let frame = match row.frame {
+        Frame::Unrecoverable => ServerFrame::UnrecoverableSessionError(error),
+        Frame::Recoverable => ServerFrame::RecoverableSessionError(error),
+        Frame::None => return None,
+    };
+    Some(encode(&frame))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (Reason, String) {
+        let malformed = parse(text.as_bytes()).unwrap_err();
+        (malformed.reason, malformed.detail)
+    }
+
+    fn payload(fields: &str) -> String {
+        format!(r#"{{"type":"connect_request","payload":{{{fields}}}}}"#)
+    }
+
+    const GOOD: &str = r#""agent_label":"web","classroom_id":"math","token":"t""#;
+
+    #[test]
+    fn a_good_request_is_parsed() {
+        let request = parse(payload(GOOD).as_bytes()).unwrap();
+        assert_eq!((request.label.as_str(), request.classroom_id.as_str()), ("web", "math"));
+        assert_eq!(request.resume, None);
+        let resume = format!(r#"{GOOD},"resume":{{"session_id":7,"last_seq":123}}"#);
+        let request = parse(payload(&resume).as_bytes()).unwrap();
+        assert_eq!(request.resume, Some(Resume { session_id: 7, last_seq: 123 }));
+    }
+
+    #[test]
+    fn json_of_another_type_is_unsupported() {
+        for text in ["[]", "1", "null", r#"{"type":"ping"}"#, r#"{"type":7}"#] {
+            assert_eq!(refused(text).0, Reason::UnsupportedRequest, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_field_is_named() {
+        let cases = [
+            ("{", "not JSON"),
+            ("{}", "type is missing"),
+            (r#"{"type":"connect_request"}"#, "payload is missing"),
+            (&payload(r#""classroom_id":"c","token":"t""#), "payload.agent_label is missing"),
+            (&payload(r#""agent_label":"","classroom_id":"c","token":"t""#), "payload.agent_label is empty"),
+            (
+                &payload(r#""agent_label":"web","classroom_id":"a.b","token":"t""#),
+                "payload.classroom_id must be",
+            ),
+            (
+                &payload(r#""agent_label":"web","classroom_id":"c","token":1"#),
+                "payload.token is not a string",
+            ),
+            (&payload(&format!(r#"{GOOD},"resume":7"#)), "payload.resume.session_id is missing"),
+            (&payload(&format!(r#"{GOOD},"resume":{{"session_id":-1,"last_seq":0}}"#)), "resume.session_id"),
+            (&payload(&format!(r#"{GOOD},"resume":{{"session_id":1,"last_seq":"x"}}"#)), "resume.last_seq"),
+        ];
+        for (text, named) in cases {
+            let (reason, detail) = refused(text);
+            assert_eq!(reason, Reason::SerializationFailed, "{text}");
+            assert!(detail.contains(named), "{text}: {detail}");
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        assert_eq!(refused(&"[".repeat(16_000)).0, Reason::SerializationFailed);
+    }
+
+    #[test]
+    fn endings_read_as_existing_clients_know_them() {
+        let text =
+            |reason, words: &Words| String::from_utf8(ending(reason, words).unwrap().to_vec()).unwrap();
+        assert_eq!(
+            text(Reason::Replaced, &Words::default()),
+            r#"{"type":"unrecoverable_session_error","payload":{"type":"replaced","title":"Replaced","status":422}}"#
+        );
+        let words = Words { reconnect_after_ms: Some(40), reason: Some("shutdown"), detail: None };
+        assert_eq!(
+            text(Reason::Terminated, &words),
+            concat!(
+                r#"{"type":"recoverable_session_error","payload":{"type":"terminated","title":"terminated","#,
+                r#""status":422,"reconnect_after_ms":40,"reason":"shutdown"}}"#
+            )
+        );
+        assert_eq!(ending(Reason::MessageTooBig, &Words::default()), None);
+    }
+}

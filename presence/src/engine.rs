@@ -1,0 +1,39 @@
+//! What the runner and the flows of a socket work with: the ports, this replica's live state, and the rules. Made once,
+//! by `app`.
+
+use crate::{deps::Deps, feeds::Feeds, hub::Hub, lifecycle::tasks::Tasks, relay::Relay};
+use presence_core::{
+    close::Reason,
+    ids::ReplicaId,
+    session::Rules,
+    time::{Time, UnixMicros},
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug)]
+pub struct Engine {
+    pub deps: Arc<Deps>,
+    pub rules: Rules,
+    pub replica_id: ReplicaId,
+    pub hub: Arc<Hub>,
+    pub relay: Arc<Relay>,
+    pub feeds: Feeds,
+    pub tasks: Tasks,
+    /// Cancelled when this replica begins to let go of its sockets: nobody enters any more.
+    pub draining: CancellationToken,
+}
+
+impl Engine {
+    /// A moment on the wall clock as one on this process's own.
+    pub fn moment(&self, at: UnixMicros) -> Time {
+        let ahead = at.0.saturating_sub(self.deps.clock.wall().0) / 1_000;
+        self.deps.clock.now().after(u64::try_from(ahead).unwrap_or(0))
+    }
+
+    /// When a client should come back, spread over the window that the table gives.
+    pub fn reconnect_after(&self, reason: Reason) -> Option<u64> {
+        let (from, to) = reason.reconnect_window()?;
+        Some(from + self.deps.clock.chance() % (to - from + 1))
+    }
+}

@@ -1,0 +1,50 @@
+//! Who asks, and whether they may: what every flow begins with.
+
+use crate::{
+    deps::Deps,
+    ports::{
+        Fault, authn,
+        authn::Identity,
+        authz,
+        authz::{Action, Object},
+    },
+};
+
+/// Why a flow did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text is for the log; the caller learns no more than that the token is not trusted.
+    #[error("unauthenticated: {0}")]
+    Unauthenticated(&'static str),
+    #[error("access denied")]
+    Denied,
+    #[error("{0}")]
+    Unavailable(&'static str),
+    #[error(transparent)]
+    Store(#[from] Fault),
+}
+
+impl From<authn::Error> for Error {
+    fn from(error: authn::Error) -> Self {
+        match error {
+            authn::Error::Rejected(why) => Self::Unauthenticated(why),
+            authn::Error::Unavailable => Self::Unavailable("signing keys are unavailable"),
+        }
+    }
+}
+
+impl From<authz::Error> for Error {
+    fn from(error: authz::Error) -> Self {
+        match error {
+            authz::Error::Denied => Self::Denied,
+            authz::Error::Unavailable => Self::Unavailable("the authorisation service is unavailable"),
+        }
+    }
+}
+
+/// Authenticates the token, and asks whether it admits the action.
+pub async fn admit(deps: &Deps, token: &str, action: Action, object: &Object) -> Result<Identity, Error> {
+    let identity = deps.authn.authenticate(token).await?;
+    deps.authz.authorize(&identity, action, object).await?;
+    Ok(identity)
+}

@@ -1,0 +1,211 @@
+//! `connect`: from a token and a classroom to a seat in the room, in the order that the protocol draws.
+//!
+//! authenticate → authorise → claim → tell the former holder → `entered` is out → hear the classroom → snapshot.
+//! Whatever fails after the claim gives the session up again.
+
+use crate::{
+    engine::Engine,
+    event::Event,
+    flows::release::release,
+    hub::{Mailbox, Room, Seat, Sitter, Stale},
+    ports::{
+        Fault,
+        authn::{self, Identity},
+        authz::{self, Action, Object},
+        bus::Backlog,
+        session_store::{Claim, Claimed, Roster},
+    },
+    telemetry::metrics::Resumed,
+};
+use presence_api::{
+    event::Operation,
+    frames::{Agent, Resume, Snapshot},
+};
+use presence_core::{
+    close::Reason,
+    ids::{AgentId, AgentLabel, ClassroomId, SessionId, SessionKey},
+    replace::verdict,
+    session::Held,
+    time::Time,
+};
+use std::{fmt, sync::Arc};
+
+/// A token on its way to be verified; it prints as nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A parsed connect request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub label: AgentLabel,
+    pub classroom_id: ClassroomId,
+    pub token: Token,
+    pub resume: Option<Resume>,
+}
+
+/// A seated session. From `snapshot.seq` on, every event comes through the mailbox.
+#[derive(Debug)]
+pub struct Connected {
+    pub agent_id: AgentId,
+    pub held: Held,
+    pub replica: String,
+    /// When the token ends.
+    pub expires: Time,
+    pub seat: Seat,
+    pub snapshot: Snapshot,
+    pub asked_to_resume: bool,
+    /// Every event since the client's `last_seq`, where that can be proved.
+    pub missed: Option<Vec<Arc<Event>>>,
+}
+
+/// Why there is no session. The log has more; the client gets this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused(pub Reason);
+
+pub async fn connect(
+    engine: &Engine,
+    request: Request,
+    mailbox: &Arc<Mailbox>,
+) -> Result<Connected, Refused> {
+    let identity = authenticate(engine, &request.token).await?;
+    authorize(engine, &identity, &request.classroom_id).await?;
+    let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
+    let key = SessionKey { agent_id, classroom_id: request.classroom_id };
+    let claimed = claim(engine, &key, request.resume).await?;
+    let seated = sit_down(engine, &key, &claimed, request.resume, mailbox).await;
+    let (seat, snapshot, missed) = match seated {
+        Ok(seated) => seated,
+        Err(refused) => {
+            release(engine, claimed.held, engine.deps.clock.now()).await;
+            return Err(refused);
+        }
+    };
+    Ok(Connected {
+        agent_id: key.agent_id,
+        held: claimed.held,
+        replica: engine.deps.config.replica.label.clone(),
+        expires: engine.moment(identity.expires),
+        seat,
+        snapshot,
+        asked_to_resume: request.resume.is_some(),
+        missed,
+    })
+}
+
+async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refused> {
+    engine.deps.authn.authenticate(&token.0).await.map_err(|error| match error {
+        authn::Error::Rejected(why) => {
+            tracing::info!(why, "refused a token");
+            Refused(Reason::Unauthenticated)
+        }
+        authn::Error::Unavailable => {
+            tracing::warn!("cannot verify a token: no signing keys");
+            Refused(Reason::Overloaded)
+        }
+    })
+}
+
+async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> Result<(), Refused> {
+    let object = Object::Classroom(classroom.clone());
+    engine.deps.authz.authorize(who, Action::Connect, &object).await.map_err(|error| match error {
+        authz::Error::Denied => Refused(Reason::AccessDenied),
+        authz::Error::Unavailable => {
+            tracing::warn!("cannot authorise: the authorisation service is unavailable");
+            Refused(Reason::Overloaded)
+        }
+    })
+}
+
+async fn claim(engine: &Engine, key: &SessionKey, resume: Option<Resume>) -> Result<Claimed, Refused> {
+    let claim = Claim {
+        key: key.clone(),
+        replica_id: engine.replica_id,
+        resume: resume.map(|resume| SessionId(resume.session_id)),
+    };
+    engine.deps.store.claim(claim).await.map_err(|fault| {
+        tracing::error!(error = &fault as &dyn std::error::Error, "claim session");
+        match fault {
+            Fault::Unavailable { .. } => Refused(Reason::Overloaded),
+            Fault::Failed { .. } => Refused(Reason::InternalServerError),
+        }
+    })
+}
+
+type Seated = (Seat, Snapshot, Option<Vec<Arc<Event>>>);
+
+async fn sit_down(
+    engine: &Engine,
+    key: &SessionKey,
+    claimed: &Claimed,
+    resume: Option<Resume>,
+    mailbox: &Arc<Mailbox>,
+) -> Result<Seated, Refused> {
+    let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
+    if verdict.announces() {
+        let entered = engine.relay.sent(claimed.held.session_id, Operation::Entered);
+        entered.within(engine.deps.config.session.publish_wait.0).await;
+    }
+    let heard = resume.map_or(0, |resume| resume.last_seq);
+    let sitter = Sitter { agent: &key.agent_id, held: claimed.held, mailbox, heard };
+    let (seat, mut position) = seat(engine, &key.classroom_id, sitter).await?;
+    let missed = match resume {
+        Some(resume) => missed(engine, &key.classroom_id, resume.last_seq, position).await,
+        None => None,
+    };
+    position = if missed.is_some() { position.max(heard) } else { seat.forget_heard() };
+    // After the position is known, so that the roster holds whatever happened up to it.
+    let roster = engine.deps.store.roster(&key.classroom_id).await.map_err(|fault| overloaded(&fault))?;
+    Ok((seat, snapshot(position, roster), missed))
+}
+
+fn overloaded(fault: &Fault) -> Refused {
+    tracing::warn!(error = fault as &dyn std::error::Error, "seat a session");
+    Refused(Reason::Overloaded)
+}
+
+async fn seat(engine: &Engine, classroom: &ClassroomId, sitter: Sitter<'_>) -> Result<(Seat, u64), Refused> {
+    loop {
+        let room: Arc<Room> = engine.feeds.room(classroom).await.map_err(|fault| overloaded(&fault))?;
+        match room.seat(sitter) {
+            Ok(seated) => return Ok(seated),
+            // It was retired between the two lines above; the next one is new.
+            Err(Stale::Room) => {}
+            Err(Stale::Claim) => return Err(Refused(Reason::Replaced)),
+        }
+    }
+}
+
+/// What the client did not hear between its last event and its seat; `None` where that cannot be proved.
+async fn missed(engine: &Engine, classroom: &ClassroomId, after: u64, seat: u64) -> Option<Vec<Arc<Event>>> {
+    // A client may be ahead of this replica; then only that its position is one of this stream is to be proved.
+    let missed = match engine.deps.bus.read(classroom, after, seat.max(after)).await {
+        Ok(Backlog::Complete(events)) => Some(events),
+        Ok(Backlog::Unprovable) => None,
+        Err(fault) => {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "read missed events");
+            None
+        }
+    };
+    engine.deps.metrics.resume(if missed.is_some() { Resumed::Complete } else { Resumed::Resync });
+    missed
+}
+
+pub fn snapshot(seq: u64, roster: Roster) -> Snapshot {
+    let agent = |present: crate::ports::session_store::Present| Agent {
+        id: present.session_id.0,
+        agent_id: present.agent_id.to_string(),
+    };
+    Snapshot { seq, agents: roster.first.into_iter().map(agent).collect(), agents_total: roster.total }
+}

@@ -1,0 +1,44 @@
+//! `release`: a session is given up, by id and generation, however long the store takes to hear of it.
+
+use crate::{engine::Engine, ports::session_store::Release};
+use presence_core::{session::Held, time::Time};
+use std::time::Duration;
+
+/// After this long without a store, the session is left to whoever sweeps this replica's lease.
+const PATIENCE: Duration = Duration::from_mins(15);
+const FIRST_PAUSE: u64 = 100;
+const LONGEST_PAUSE: u64 = 5_000;
+
+/// Gives the session up as of `ended`. While the store is away it tries again, at growing and random intervals; each
+/// waiting session is one task without a socket.
+pub async fn release(engine: &Engine, held: Held, ended: Time) {
+    let clock = &engine.deps.clock;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let ago = clock.now().since(ended);
+        let fault = match engine.deps.store.release(Release { held, ago: Duration::from_millis(ago) }).await {
+            Ok(released) => {
+                if released {
+                    engine.relay.nudge();
+                }
+                return;
+            }
+            Err(fault) => fault,
+        };
+        if Duration::from_millis(ago) > PATIENCE || engine.tasks.is_stopping() {
+            tracing::error!(
+                session.id = held.session_id.0,
+                error = &fault as &dyn std::error::Error,
+                "release session"
+            );
+            return;
+        }
+        tracing::debug!(
+            session.id = held.session_id.0,
+            error = &fault as &dyn std::error::Error,
+            "release session"
+        );
+        tokio::time::sleep(Duration::from_millis(pause / 2 + clock.chance() % pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

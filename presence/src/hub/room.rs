@@ -1,0 +1,234 @@
+//! One classroom on this replica: who hears its events here, and up to which position they have been told.
+
+use super::{Command, Mailbox};
+use crate::event::Event;
+use bytes::Bytes;
+use presence_core::{
+    ids::{AgentId, ClassroomId, Generation},
+    session::Held,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+use tokio::sync::OnceCell;
+
+/// A classroom that is occupied here.
+#[derive(Debug)]
+pub struct Room {
+    classroom: ClassroomId,
+    state: Mutex<State>,
+    /// Set once the room hears the bus; whoever enters waits for it.
+    pub(crate) listening: OnceCell<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Every event up to here has been put into the mailboxes.
+    position: u64,
+    members: HashMap<AgentId, Member>,
+    /// The hub has forgotten this room.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    generation: Generation,
+    mailbox: Arc<Mailbox>,
+    /// The client has heard everything up to here, perhaps on another replica that was ahead of this one.
+    heard: u64,
+}
+
+/// What a socket brings to its seat.
+#[derive(Debug, Clone, Copy)]
+pub struct Sitter<'a> {
+    pub agent: &'a AgentId,
+    pub held: Held,
+    pub mailbox: &'a Arc<Mailbox>,
+    /// The last position that the client says it heard; 0: none.
+    pub heard: u64,
+}
+
+/// Why nobody can be seated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// The room is closed: ask the hub for another one.
+    Room,
+    /// A later claim of the same session is seated already.
+    Claim,
+}
+
+impl Room {
+    pub(super) fn new(classroom: ClassroomId) -> Self {
+        Self { classroom, state: Mutex::default(), listening: OnceCell::new() }
+    }
+
+    pub const fn classroom(&self) -> &ClassroomId {
+        &self.classroom
+    }
+
+    /// Seats a claim in place of an earlier one of the same agent, which is told that it was replaced. From the
+    /// returned position on, every event that the client has not heard reaches the mailbox.
+    pub fn seat(self: &Arc<Self>, sitter: Sitter<'_>) -> Result<(Seat, u64), Stale> {
+        let Sitter { agent, held, mailbox, heard } = sitter;
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Stale::Room);
+        }
+        if state.members.get(agent).is_some_and(|member| member.generation > held.generation) {
+            return Err(Stale::Claim);
+        }
+        let member = Member { generation: held.generation, mailbox: mailbox.clone(), heard };
+        let replaced = state.members.insert(agent.clone(), member);
+        let position = state.position;
+        drop(state);
+        if let Some(old) = replaced {
+            old.mailbox.command(Command::Replaced);
+        }
+        let seat = Seat { room: self.clone(), agent: agent.clone(), generation: held.generation };
+        Ok((seat, position))
+    }
+
+    /// Where the room's subscription begins.
+    pub fn begin_at(&self, position: u64) {
+        self.lock().position = position;
+    }
+
+    /// Puts an event into the mailboxes of those it is for. Returns how many took it, and how many could not.
+    pub fn deliver(&self, event: &Event) -> (usize, usize) {
+        let mut state = self.lock();
+        state.position = event.seq;
+        let is_for =
+            |(agent, member): &(&AgentId, &Member)| event.seq > member.heard && event.is_for(agent.as_str());
+        let for_whom = state.members.iter().filter(is_for);
+        count(for_whom.map(|(_, member)| member.mailbox.push(event.frame.clone())))
+    }
+
+    /// Puts a frame into every mailbox: what they heard up to `position` is made good by it.
+    pub fn resync(&self, frame: &Bytes, position: u64) -> usize {
+        let mut state = self.lock();
+        state.position = position;
+        count(state.members.values().map(|member| member.mailbox.push(frame.clone()))).0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().members.is_empty()
+    }
+
+    pub(super) fn mailbox(&self, agent: &AgentId) -> Option<Arc<Mailbox>> {
+        self.lock().members.get(agent).map(|member| member.mailbox.clone())
+    }
+
+    pub(super) fn command_all(&self, command: Command) -> usize {
+        let state = self.lock();
+        state.members.values().for_each(|member| member.mailbox.command(command));
+        state.members.len()
+    }
+
+    pub(super) fn close_if_empty(&self) -> bool {
+        let mut state = self.lock();
+        state.closed |= state.members.is_empty();
+        state.closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn count(taken: impl Iterator<Item = bool>) -> (usize, usize) {
+    taken.fold((0, 0), |(yes, no), took| if took { (yes + 1, no) } else { (yes, no + 1) })
+}
+
+/// A socket's place in a room; dropping it gives the place up, unless a later claim has it by then.
+#[derive(Debug)]
+pub struct Seat {
+    room: Arc<Room>,
+    agent: AgentId,
+    generation: Generation,
+}
+
+impl Seat {
+    /// What the client said it had heard proved to be of another stream: from the returned position on it gets every
+    /// event.
+    pub fn forget_heard(&self) -> u64 {
+        let mut state = self.room.lock();
+        if let Some(member) = state.members.get_mut(&self.agent)
+            && member.generation == self.generation
+        {
+            member.heard = 0;
+        }
+        state.position
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.room.lock();
+        if state.members.get(&self.agent).is_some_and(|member| member.generation == self.generation) {
+            state.members.remove(&self.agent);
+            if state.members.is_empty() {
+                state.members = HashMap::new();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Hub;
+    use presence_core::ids::{SessionId, SessionKey};
+    use std::task::{Context, Poll, Waker};
+
+    fn held(generation: i64) -> Held {
+        Held { session_id: SessionId(1), generation: Generation(generation) }
+    }
+
+    fn key() -> SessionKey {
+        SessionKey { agent_id: "web.a.b".parse().unwrap(), classroom_id: "c".parse().unwrap() }
+    }
+
+    fn sitter<'a>(key: &'a SessionKey, generation: i64, mailbox: &'a Arc<Mailbox>) -> Sitter<'a> {
+        Sitter { agent: &key.agent_id, held: held(generation), mailbox, heard: 0 }
+    }
+
+    fn told(mailbox: &Mailbox) -> Poll<Command> {
+        mailbox.poll_command(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_late_end_of_an_old_socket_does_not_touch_the_new_one() {
+        let (hub, key) = (Hub::default(), key());
+        let room = hub.room(&key.classroom_id);
+        let (old, new) = (Arc::new(Mailbox::new(1)), Arc::new(Mailbox::new(1)));
+        let (old_seat, _) = room.seat(sitter(&key, 1, &old)).unwrap();
+        let (_new_seat, _) = room.seat(sitter(&key, 2, &new)).unwrap();
+        assert_eq!(told(&old), Poll::Ready(Command::Replaced));
+        drop(old_seat);
+        assert!(Arc::ptr_eq(&hub.find(&key).unwrap(), &new));
+        assert_eq!(told(&new), Poll::Pending);
+    }
+
+    #[test]
+    fn a_claim_that_comes_to_its_seat_late_is_stale() {
+        let (hub, key) = (Hub::default(), key());
+        let room = hub.room(&key.classroom_id);
+        let mailbox = Arc::new(Mailbox::new(1));
+        let _seat = room.seat(sitter(&key, 2, &mailbox)).unwrap();
+        assert_eq!(room.seat(sitter(&key, 1, &mailbox)).unwrap_err(), Stale::Claim);
+    }
+
+    #[test]
+    fn a_retired_room_seats_nobody_and_an_occupied_one_is_not_retired() {
+        let (hub, key) = (Hub::default(), key());
+        let room = hub.room(&key.classroom_id);
+        let mailbox = Arc::new(Mailbox::new(1));
+        let seat = room.seat(sitter(&key, 1, &mailbox)).unwrap();
+        assert!(!hub.retire(&room));
+        drop(seat);
+        assert!(hub.retire(&room));
+        assert_eq!(room.seat(sitter(&key, 2, &mailbox)).unwrap_err(), Stale::Room);
+        assert!(!Arc::ptr_eq(&room, &hub.room(&key.classroom_id)));
+    }
+}

@@ -1,0 +1,125 @@
+//! Every task of the process has a name and an owner here; nothing else spawns.
+//!
+//! A task that the process cannot do without takes it down when it ends before its time. Others may end when they
+//! like, and a panic in one of them ends that one alone.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    background: TaskTracker,
+    /// Those that are waited for before the background is stopped.
+    finishing: TaskTracker,
+    /// Cancelled: background tasks end.
+    stop: CancellationToken,
+    failed: Arc<Failure>,
+}
+
+#[derive(Debug, Default)]
+struct Failure {
+    happened: AtomicBool,
+    told: CancellationToken,
+}
+
+impl Tasks {
+    /// Starts a task that ends by itself, or at the stop.
+    pub fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        let running = async move {
+            let _ = stop.run_until_cancelled_owned(work).await;
+        };
+        self.background.spawn(tracing::Instrument::instrument(running, tracing::debug_span!("task", name)));
+    }
+
+    /// Starts a task that has something to finish, whatever else stops: a socket.
+    pub fn start_to_finish(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.finishing.spawn(work);
+    }
+
+    /// Starts a task without which the process is of no use: its end before the stop is the process's.
+    pub fn start_vital(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let (stop, failed) = (self.stop.clone(), self.failed.clone());
+        let work = self.background.spawn(work);
+        self.background.spawn(async move {
+            let abort = work.abort_handle();
+            match stop.run_until_cancelled_owned(work).await {
+                None => abort.abort(),
+                Some(ended) => {
+                    tracing::error!(
+                        task = name,
+                        panicked = ended.is_err(),
+                        "a vital task ended before its time"
+                    );
+                    failed.happened.store(true, Ordering::SeqCst);
+                    failed.told.cancel();
+                }
+            }
+        });
+    }
+
+    /// Returns once a vital task has ended before its time.
+    pub async fn failed(&self) {
+        self.failed.told.cancelled().await;
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.happened.load(Ordering::SeqCst)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Returns once every task that has something to finish has done so.
+    pub async fn finished(&self) {
+        self.finishing.close();
+        self.finishing.wait().await;
+    }
+
+    /// Stops the background tasks and waits for them.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.background.close();
+        self.background.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vital_task_that_ends_is_a_failure_and_a_panic_of_another_is_not() {
+        let tasks = Tasks::default();
+        tasks.start("ends", async { panic!("this one may") });
+        tasks.start_vital("vital", async {});
+        tasks.failed().await;
+        assert!(tasks.has_failed());
+        tasks.stop().await;
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_what_would_run_for_ever_and_waits_for_what_must_finish() {
+        let tasks = Tasks::default();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let finished = Arc::new(AtomicBool::new(false));
+        tasks.start("for ever", std::future::pending());
+        tasks.start_vital("vital", std::future::pending());
+        tasks.start_to_finish({
+            let finished = finished.clone();
+            async move {
+                told.await.unwrap();
+                finished.store(true, Ordering::SeqCst);
+            }
+        });
+        tell.send(()).unwrap();
+        tasks.finished().await;
+        assert!(finished.load(Ordering::SeqCst));
+        tasks.stop().await;
+        assert!(!tasks.has_failed());
+    }
+}

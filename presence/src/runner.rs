@@ -1,0 +1,333 @@
+//! The one loop that every socket of every door lives in: hear → `core::session::step` → do.
+//!
+//! All policy is in the core, all words are the dialect's, all bytes are the transport's. The loop reads, writes and
+//! waits in one poll, so that a client who does not read still hears its pings time out and its session be replaced.
+
+use crate::{
+    dialect::{Dialect, Words},
+    engine::Engine,
+    flows::{
+        connect::{Connected, Refused, Request, connect},
+        release::release,
+    },
+    hub::{Command, Mailbox, Seat},
+    telemetry::metrics::Outcome,
+    transport::{Broken, Incoming, Outgoing, Transport},
+};
+use presence_core::{
+    close::Reason,
+    session::{Effect, Effects, Held, Input, Session},
+    time::Time,
+};
+use prometheus_client::metrics::gauge::Gauge;
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+
+/// How long a client may take to answer our close frame before the connection is simply dropped.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs a socket from its handshake to its last effect. `gate` is what it holds until it has shown a good token.
+pub async fn run<T: Transport, G: Send>(
+    engine: Arc<Engine>,
+    transport: T,
+    dialect: &'static dyn Dialect,
+    gate: G,
+) {
+    let mut socket = Socket::new(engine, transport, dialect);
+    let mut gate = Some(gate);
+    while !socket.session.is_gone() {
+        let mut next = Some(socket.hear().await);
+        while let Some(input) = next.take() {
+            gate.take_if(|_| matches!(input, Input::Connected { .. }));
+            next = socket.step(input).await;
+        }
+    }
+}
+
+/// A transport and what the loop keeps beside it.
+struct Socket<T> {
+    engine: Arc<Engine>,
+    /// `None` once the session is only waiting for its agent to come back.
+    transport: Option<T>,
+    dialect: &'static dyn Dialect,
+    session: Session,
+    mailbox: Arc<Mailbox>,
+    seat: Option<(Seat, Counted)>,
+    /// The first frame, until the connect flow takes it.
+    request: Option<Request>,
+    /// What the next ending says.
+    words: Words,
+    /// Frames that go before those of the mailbox.
+    first: VecDeque<Outgoing>,
+    timer: Pin<Box<Sleep>>,
+    /// The deadline that the timer is set to.
+    set_to: Option<Time>,
+    owned: Owned,
+}
+
+impl<T: Transport> Socket<T> {
+    fn new(engine: Arc<Engine>, transport: T, dialect: &'static dyn Dialect) -> Self {
+        let mut socket = Self {
+            session: Session::open(&engine.rules, engine.deps.clock.now()),
+            mailbox: Arc::new(Mailbox::new(engine.deps.config.native.queue_bytes as usize)),
+            owned: Owned { engine: engine.clone(), held: None },
+            engine,
+            transport: Some(transport),
+            dialect,
+            seat: None,
+            request: None,
+            words: Words::default(),
+            first: VecDeque::new(),
+            timer: Box::pin(tokio::time::sleep(Duration::MAX)),
+            set_to: None,
+        };
+        socket.set_timer();
+        socket
+    }
+
+    /// One input, and all that follows from it; a finished connect is an input of its own.
+    async fn step(&mut self, input: Input) -> Option<Input> {
+        if let Input::Connected { held, .. } = input {
+            self.owned.held = Some(held);
+        }
+        if input == Input::Replaced {
+            self.owned.held = None;
+        }
+        let now = self.engine.deps.clock.now();
+        let effects = self.session.step(input, &self.engine.rules, now);
+        let next = self.perform(effects).await;
+        if self.session.has_no_socket() {
+            self.transport = None;
+            self.mailbox = Arc::new(Mailbox::new(0));
+        }
+        self.set_timer();
+        next
+    }
+
+    /// Sets the timer to the session's next deadline, if that has changed.
+    fn set_timer(&mut self) {
+        let wakes = self.session.wakes();
+        if self.set_to == wakes {
+            return;
+        }
+        self.set_to = wakes;
+        let wait = wakes.map_or(u64::MAX, |at| at.since(self.engine.deps.clock.now()));
+        // A month is as good as never, and no timer overflows.
+        self.timer.as_mut().reset(Instant::now() + Duration::from_millis(wait.min(30 * 86_400_000)));
+    }
+
+    async fn hear(&mut self) -> Input {
+        let engine = self.engine.clone();
+        // Whoever has a seat is told in the wave that its room is in; the others are told here.
+        let unseated = self.seat.is_none();
+        tokio::select! {
+            biased;
+            () = engine.draining.cancelled(), if unseated => Input::Drain { until: engine.deps.clock.now() },
+            input = std::future::poll_fn(|cx| self.poll_input(cx)) => input,
+        }
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        if let Poll::Ready(command) = self.mailbox.poll_command(cx) {
+            return Poll::Ready(self.commanded(command));
+        }
+        if let Poll::Ready(Err(Broken)) = self.poll_write(cx) {
+            return Poll::Ready(Input::Broken);
+        }
+        if let Some(transport) = &mut self.transport
+            && let Poll::Ready(incoming) = transport.poll_incoming(cx)
+        {
+            return Poll::Ready(self.understand(incoming));
+        }
+        std::task::ready!(self.timer.as_mut().poll(cx));
+        self.set_to = None;
+        Poll::Ready(Input::Tick)
+    }
+
+    fn commanded(&mut self, command: Command) -> Input {
+        match command {
+            Command::Replaced => Input::Replaced,
+            Command::Evicted => Input::Evicted,
+            Command::Overflowed => Input::Overflow,
+            Command::Drain { until } => {
+                self.words.reason = Some("shutdown");
+                Input::Drain { until }
+            }
+        }
+    }
+
+    fn understand(&mut self, incoming: Incoming) -> Input {
+        match incoming {
+            Incoming::Text(_) | Incoming::Binary(_) if self.seat.is_some() => Input::Frame,
+            Incoming::Text(text) => match self.dialect.parse(&text) {
+                Ok(request) => {
+                    self.request = Some(request);
+                    Input::Request
+                }
+                Err(malformed) => {
+                    self.words.detail = Some(malformed.detail);
+                    Input::Malformed(malformed.reason)
+                }
+            },
+            Incoming::Binary(_) => Input::Malformed(Reason::UnsupportedRequest),
+            Incoming::Ping => Input::Frame,
+            Incoming::Pong => Input::Pong,
+            Incoming::PeerClosed => Input::PeerClosed,
+            Incoming::Broken => Input::Broken,
+            Incoming::Violation(reason) => Input::Violation(reason),
+        }
+    }
+
+    /// Moves what waits into the transport, and the transport's buffer onto the wire.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let Some(transport) = &mut self.transport else {
+            return Poll::Pending;
+        };
+        loop {
+            std::task::ready!(transport.poll_ready(cx))?;
+            if let Some(frame) = self.first.pop_front() {
+                transport.send(frame);
+            } else if self.seat.is_some()
+                && let Poll::Ready(frame) = self.mailbox.poll_frame(cx)
+            {
+                transport.send(Outgoing::Text(frame));
+            } else {
+                return transport.poll_flush(cx);
+            }
+        }
+    }
+
+    async fn perform(&mut self, effects: Effects) -> Option<Input> {
+        let (mut next, mut closing, mut releasing) = (None, false, None);
+        for effect in effects {
+            match effect {
+                Effect::Connect => next = Some(self.connect().await),
+                Effect::Ping => self.first.push_back(Outgoing::Ping),
+                Effect::Tell(reason) => self.say(reason),
+                Effect::Close(reason) => {
+                    self.engine.deps.metrics.close(reason);
+                    // What still waits is not for a client that is being closed.
+                    self.first.clear();
+                    self.say(reason);
+                    self.first.push_back(Outgoing::Close(reason));
+                    closing = true;
+                }
+                Effect::Detach => self.seat = None,
+                Effect::Release { held, ended } => releasing = Some((held, ended)),
+            }
+        }
+        // A client that is slow to say good-bye does not delay its own `left`, nor a slow store the good-bye.
+        let engine = self.engine.clone();
+        let give_up = async {
+            if let Some((held, ended)) = releasing {
+                Box::pin(release(&engine, held, ended)).await;
+            }
+        };
+        tokio::join!(self.farewell(closing), give_up);
+        if releasing.is_some() {
+            self.owned.held = None;
+        }
+        next
+    }
+
+    async fn connect(&mut self) -> Input {
+        let Some(request) = self.request.take() else {
+            return Input::Refused(Reason::InternalServerError);
+        };
+        let engine = self.engine.clone();
+        let began = engine.deps.clock.now();
+        // On the heap: the flow's state is large, and needed once in a socket's life.
+        let outcome = Box::pin(connect(&engine, request, &self.mailbox)).await;
+        let took = Duration::from_millis(engine.deps.clock.now().since(began));
+        let outcome_of = |refused: &Refused| Outcome::Refused(refused.0);
+        engine.deps.metrics.connect(outcome.as_ref().err().map_or(Outcome::Connected, outcome_of), took);
+        match outcome {
+            Ok(connected) => self.welcome(connected),
+            Err(refused) => Input::Refused(refused.0),
+        }
+    }
+
+    fn welcome(&mut self, connected: Connected) -> Input {
+        self.first.extend(self.dialect.welcome(&connected).into_iter().map(Outgoing::Text));
+        self.seat = Some((connected.seat, Counted::new(&self.engine.deps.metrics.sessions)));
+        if let Some(transport) = &mut self.transport {
+            transport.trust();
+        }
+        Input::Connected { held: connected.held, expires: connected.expires }
+    }
+
+    fn say(&mut self, reason: Reason) {
+        if self.words.reconnect_after_ms.is_none() {
+            self.words.reconnect_after_ms = self.engine.reconnect_after(reason);
+        }
+        let frame = self.dialect.ending(reason, &self.words);
+        self.first.extend(frame.map(Outgoing::Text));
+        self.words = Words::default();
+    }
+
+    /// Sends what is left to say, and waits a bounded time for the client to close too; then it is simply dropped.
+    async fn farewell(&mut self, closing: bool) {
+        if closing {
+            let farewell = std::future::poll_fn(|cx| self.poll_farewell(cx));
+            let _ = tokio::time::timeout(CLOSE_PATIENCE, farewell).await;
+            self.transport = None;
+        }
+    }
+
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Poll::Ready(Err(Broken)) = self.poll_write(cx) {
+            return Poll::Ready(());
+        }
+        let Some(transport) = &mut self.transport else {
+            return Poll::Ready(());
+        };
+        loop {
+            match std::task::ready!(transport.poll_incoming(cx)) {
+                Incoming::PeerClosed | Incoming::Broken | Incoming::Violation(_) => return Poll::Ready(()),
+                Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping | Incoming::Pong => {}
+            }
+        }
+    }
+}
+
+/// A seat that is counted for as long as it is taken.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The session that this socket must give up, whatever happens to its task.
+struct Owned {
+    engine: Arc<Engine>,
+    held: Option<Held>,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            let engine = self.engine.clone();
+            let ended = engine.deps.clock.now();
+            tracing::error!(
+                session.id = held.session_id.0,
+                "a socket's task ended without giving its session up"
+            );
+            self.engine.tasks.start_to_finish(async move { release(&engine, held, ended).await });
+        }
+    }
+}

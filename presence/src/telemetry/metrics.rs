@@ -1,0 +1,310 @@
+//! THE table of metrics: every name, its labels and its meaning. One value, handed on in an `Arc`.
+//!
+//! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
+
+use crate::event::Poison;
+use presence_core::{close::Reason, time::UnixMicros};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+
+/// How a connect ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Connected,
+    Refused(Reason),
+}
+
+/// How a resume ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resumed {
+    Complete,
+    Resync,
+}
+
+impl Resumed {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Resync => "resync",
+        }
+    }
+}
+
+/// Why a socket was not even let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Its page is not one of `public.origins`.
+    Origin,
+    /// Too many without a session from one address.
+    AddressCap,
+    /// Too many without a session.
+    TotalCap,
+    /// Too many connections.
+    Limit,
+    /// This replica lets go of its sockets.
+    Draining,
+}
+
+impl Refusal {
+    pub const ALL: [Self; 5] = [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::Draining];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::AddressCap => "address_cap",
+            Self::TotalCap => "total_cap",
+            Self::Limit => "limit",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+const POISONS: [Poison; 4] = [Poison::Subject, Poison::Body, Poison::Id, Poison::TooLarge];
+
+const fn poison_name(poison: Poison) -> &'static str {
+    match poison {
+        Poison::Subject => "subject",
+        Poison::Body => "body",
+        Poison::Id => "id",
+        Poison::TooLarge => "too_large",
+    }
+}
+
+impl Outcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Refused(reason) => reason.row().name,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCause {
+    cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRequest {
+    route: String,
+    method: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRoute {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// A row: field, type, its zero, the name without `presence_`, the help text.
+macro_rules! table {
+    ($($vis:vis $field:ident: $type:ty = $zero:expr, $name:literal, $help:literal;)+) => {
+        /// What is counted. Gauges and plain counters are public; what has labels is counted by a method.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] $vis $field: $type,)+
+        }
+
+        impl Metrics {
+            fn registered() -> Self {
+                let mut registry = Registry::with_prefix("presence");
+                $(let $field: $type = $zero; registry.register($name, $help, <$type>::clone(&$field));)+
+                Self { registry, $($field,)+ }
+            }
+        }
+    };
+}
+
+table! {
+    pub sessions: Gauge = Gauge::default(), "sessions", "Sessions that this replica holds";
+    pub unauthenticated: Gauge = Gauge::default(), "unauthenticated_sockets", "Sockets without a session";
+    connects: Family<ByOutcome, Counter> = Family::default(), "connects", "Connects, by how they ended";
+    connect_duration: Histogram = durations(), "connect_duration_seconds", "From the first frame to the answer";
+    closes: Family<ByReason, Counter> = Family::default(), "closes", "Sockets closed, by reason";
+    resumes: Family<ByResult, Counter> = Family::default(), "resumes", "Resumes, by whether they were complete";
+    refused: Family<ByCause, Counter> = Family::default(), "refused", "Sockets not let in, by cause";
+    pub events_received: Counter = Counter::default(), "events_received", "Events that arrived from the bus";
+    pub events_delivered: Counter = Counter::default(), "events_delivered", "Events handed to sockets";
+    poison: Family<ByKind, Counter> = Family::default(), "events_poison", "Messages that are no events, by what is wrong";
+    pub queue_overflows: Counter = Counter::default(), "queue_overflows", "Sockets that read too slowly";
+    pub outbox_pending: Gauge = Gauge::default(), "outbox_pending", "Events in the store, not published yet";
+    pub outbox_oldest: Seconds = Seconds::default(), "outbox_oldest_seconds", "How long the oldest of them waits";
+    pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
+    pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
+    pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
+    http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
+    http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
+        "http_request_duration_seconds", "From request to answer";
+    start_time: Seconds = Seconds::default(), "start_time_seconds", "When the process began, since 1970";
+    build: Family<Build, Gauge> = Family::default(), "build_info", "What is running";
+}
+
+impl Metrics {
+    /// A table of zeros, for a process that began at `started`.
+    pub fn new(started: UnixMicros) -> Self {
+        let metrics = Self::registered();
+        #[expect(clippy::cast_precision_loss, reason = "2^53 microseconds last for centuries")]
+        metrics.start_time.set(started.0 as f64 / 1e6);
+        let build = Build { version: env!("CARGO_PKG_VERSION") };
+        metrics.build.get_or_create(&build).set(1);
+        metrics.show_zeros();
+        metrics
+    }
+
+    /// A label that was never counted shows as 0, so that its first count is seen as a change.
+    fn show_zeros(&self) {
+        let show = |counter: &Counter| counter.inc_by(0);
+        show(&self.connects.get_or_create(&ByOutcome { outcome: Outcome::Connected.as_str() }));
+        for reason in Reason::ALL {
+            show(&self.closes.get_or_create(&ByReason { reason: reason.row().name }));
+        }
+        for poison in POISONS {
+            show(&self.poison.get_or_create(&ByKind { kind: poison_name(poison) }));
+        }
+        for cause in Refusal::ALL {
+            show(&self.refused.get_or_create(&ByCause { cause: cause.as_str() }));
+        }
+        for result in [Resumed::Complete, Resumed::Resync] {
+            show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
+        }
+    }
+
+    pub fn connect(&self, outcome: Outcome, took: Duration) {
+        self.connects.get_or_create(&ByOutcome { outcome: outcome.as_str() }).inc();
+        self.connect_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn close(&self, reason: Reason) {
+        self.closes.get_or_create(&ByReason { reason: reason.row().name }).inc();
+    }
+
+    pub fn resume(&self, result: Resumed) {
+        self.resumes.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    pub fn refuse(&self, cause: Refusal) {
+        self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn poison(&self, poison: Poison, count: u64) {
+        self.poison.get_or_create(&ByKind { kind: poison_name(poison) }).inc_by(count);
+    }
+
+    /// `route` is the route's pattern, never the path itself.
+    pub fn http(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let labels =
+            ByRequest { route: route.to_owned(), method: method_name(method), status: status_class(status) };
+        self.http_requests.get_or_create(&labels).inc();
+        let labels = ByRoute { route: route.to_owned() };
+        self.http_duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// All of it, as `OpenMetrics` text.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// From 1 ms to 16 s.
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 15))
+}
+
+/// A client may invent methods; labels may not.
+fn method_name(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
+const fn status_class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_close_reason_is_there_from_the_start() {
+        let text = Metrics::new(UnixMicros(1_500_000)).text().unwrap();
+        for reason in Reason::ALL {
+            let line = format!("presence_closes_total{{reason=\"{}\"}} 0\n", reason.row().name);
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert!(text.contains("presence_start_time_seconds 1.5\n"), "{text}");
+        assert!(text.contains("presence_build_info{version=\""), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn what_happens_is_counted_under_its_label() {
+        let metrics = Metrics::new(UnixMicros(0));
+        metrics.sessions.inc();
+        metrics.connect(Outcome::Refused(Reason::Unauthenticated), Duration::from_millis(3));
+        metrics.close(Reason::SlowConsumer);
+        metrics.refuse(Refusal::AddressCap);
+        metrics.resume(Resumed::Resync);
+        metrics.poison(Poison::Body, 2);
+        metrics.http("/api/v1/classrooms/{id}/agents", "BREW", 404, Duration::from_secs(1));
+        let text = metrics.text().unwrap();
+        for line in [
+            "presence_sessions 1",
+            "presence_connects_total{outcome=\"unauthenticated\"} 1",
+            "presence_connect_duration_seconds_bucket{le=\"0.004\"} 1",
+            "presence_closes_total{reason=\"slow_consumer\"} 1",
+            "presence_refused_total{cause=\"address_cap\"} 1",
+            "presence_resumes_total{result=\"resync\"} 1",
+            "presence_events_poison_total{kind=\"body\"} 2",
+            "presence_http_requests_total{route=\"/api/v1/classrooms/{id}/agents\",method=\"other\",status=\"4xx\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}
