@@ -149,10 +149,13 @@ fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }
 
-/// The connection is gone, out of step, or to a server that no longer takes writes: the next one may be better.
+/// The connection is gone, out of step, or to a server that no longer takes writes: the next one may be better. A
+/// statement that was refused or given up leaves it as good as it was.
 fn spoils_connection(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(_) => is_unavailable(error) && !lost_race(error),
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code == "25006" || code.starts_with("08") || code.starts_with("57P")),
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => false,
         _ => true,
     }
