@@ -74,6 +74,7 @@ pub struct Connected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused(pub Reason);
 
+#[tracing::instrument(skip_all, fields(classroom.id = %request.classroom_id))]
 pub async fn connect(
     engine: &Engine,
     request: Request,
@@ -104,6 +105,7 @@ pub async fn connect(
     })
 }
 
+#[tracing::instrument(skip_all)]
 async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refused> {
     engine.deps.authn.authenticate(&token.0).await.map_err(|error| match error {
         authn::Error::Rejected(why) => {
@@ -117,6 +119,7 @@ async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refuse
     })
 }
 
+#[tracing::instrument(skip_all)]
 async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> Result<(), Refused> {
     let object = Object::Classroom(classroom.clone());
     engine.deps.authz.authorize(who, Action::Connect, &object).await.map_err(|error| match error {
@@ -128,6 +131,7 @@ async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> 
     })
 }
 
+#[tracing::instrument(skip_all)]
 async fn claim(engine: &Engine, key: &SessionKey, resume: Option<Resume>) -> Result<Claimed, Refused> {
     let claim = Claim {
         key: key.clone(),
@@ -154,8 +158,7 @@ async fn sit_down(
 ) -> Result<Seated, Refused> {
     let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
     if verdict.announces() {
-        let entered = engine.relay.sent(claimed.held.session_id, Operation::Entered);
-        entered.within(engine.deps.config.session.publish_wait.0).await;
+        announce(engine, claimed.held.session_id).await;
     }
     let heard = resume.map_or(0, |resume| resume.last_seq);
     let sitter = Sitter { agent: &key.agent_id, held: claimed.held, mailbox, heard };
@@ -166,8 +169,20 @@ async fn sit_down(
     };
     position = if missed.is_some() { position.max(heard) } else { seat.forget_heard() };
     // After the position is known, so that the roster holds whatever happened up to it.
-    let roster = engine.deps.store.roster(&key.classroom_id).await.map_err(|fault| overloaded(&fault))?;
+    let roster = roster(engine, &key.classroom_id).await?;
     Ok((seat, snapshot(position, roster), missed))
+}
+
+/// Waits for `entered` to be published, but not for long: it will be, sooner or later.
+#[tracing::instrument(skip_all)]
+async fn announce(engine: &Engine, session_id: SessionId) {
+    let entered = engine.relay.sent(session_id, Operation::Entered);
+    entered.within(engine.deps.config.session.publish_wait.0).await;
+}
+
+#[tracing::instrument(skip_all)]
+async fn roster(engine: &Engine, classroom: &ClassroomId) -> Result<Roster, Refused> {
+    engine.deps.store.roster(classroom).await.map_err(|fault| overloaded(&fault))
 }
 
 fn overloaded(fault: &Fault) -> Refused {
@@ -175,6 +190,7 @@ fn overloaded(fault: &Fault) -> Refused {
     Refused(Reason::Overloaded)
 }
 
+#[tracing::instrument(skip_all)]
 async fn seat(engine: &Engine, classroom: &ClassroomId, sitter: Sitter<'_>) -> Result<(Seat, u64), Refused> {
     loop {
         let room: Arc<Room> = engine.feeds.room(classroom).await.map_err(|fault| overloaded(&fault))?;
@@ -188,6 +204,7 @@ async fn seat(engine: &Engine, classroom: &ClassroomId, sitter: Sitter<'_>) -> R
 }
 
 /// What the client did not hear between its last event and its seat; `None` where that cannot be proved.
+#[tracing::instrument(skip_all)]
 async fn missed(engine: &Engine, classroom: &ClassroomId, after: u64, seat: u64) -> Option<Vec<Arc<Event>>> {
     // A client may be ahead of this replica; then only that its position is one of this stream is to be proved.
     let missed = match engine.deps.bus.read(classroom, after, seat.max(after)).await {
