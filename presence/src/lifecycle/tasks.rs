@@ -49,7 +49,7 @@ impl Tasks {
 
     /// Starts a task that may end, but whose panic would leave something undone: it ends the process.
     pub fn start_sound(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        self.watch(name, work, |ended| ended.is_err());
+        self.watch(name, work, Result::is_err);
     }
 
     /// Starts a task without which the process is of no use: its end before the stop is the process's.
