@@ -50,13 +50,18 @@ mod tests {
     const ME: ReplicaId = ReplicaId(1);
     const OTHER: ReplicaId = ReplicaId(2);
 
-    fn held(session_id: i64, replica_id: ReplicaId) -> Option<Holder> {
-        Some(Holder { session_id: SessionId(session_id), generation: Generation(3), replica_id })
+    fn held(session_id: i64, replica_id: ReplicaId) -> Holder {
+        Holder { session_id: SessionId(session_id), generation: Generation(3), replica_id }
     }
 
     #[test]
     fn only_a_fresh_claim_is_announced() {
-        let cases = [(None, true), (held(7, ME), false), (held(7, OTHER), false), (held(6, OTHER), false)];
+        let cases = [
+            (None, true),
+            (Some(held(7, ME)), false),
+            (Some(held(7, OTHER)), false),
+            (Some(held(6, OTHER)), false),
+        ];
         for (previous, announced) in cases {
             assert_eq!(verdict(SessionId(7), ME, previous).announces(), announced, "{previous:?}");
         }
@@ -64,8 +69,8 @@ mod tests {
 
     #[test]
     fn the_same_id_from_elsewhere_is_a_handover() {
-        assert!(matches!(verdict(SessionId(7), ME, held(7, OTHER)), Verdict::Handover(_)));
-        assert!(matches!(verdict(SessionId(7), ME, held(6, OTHER)), Verdict::ReplaceThere(_)));
-        assert!(matches!(verdict(SessionId(7), ME, held(7, ME)), Verdict::ReplaceHere(_)));
+        assert!(matches!(verdict(SessionId(7), ME, Some(held(7, OTHER))), Verdict::Handover(_)));
+        assert!(matches!(verdict(SessionId(7), ME, Some(held(6, OTHER))), Verdict::ReplaceThere(_)));
+        assert!(matches!(verdict(SessionId(7), ME, Some(held(7, ME))), Verdict::ReplaceHere(_)));
     }
 }

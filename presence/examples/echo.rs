@@ -26,7 +26,8 @@ async fn main() -> anyhow::Result<()> {
             move |request: Request| async move { upgrade(&tasks, request) }
         }),
     );
-    serve::serve(serve::bind(address, "the first argument").await?, routes, tasks, 1024).await;
+    let cap = serve::Cap { most: 1024, refused: Box::new(|| {}) };
+    serve::serve(serve::bind(address, "the first argument").await?, routes, tasks, cap).await;
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Feeds {
     async fn listen(&self, room: &Arc<Room>) -> Result<(), Fault> {
         let subscription = self.bus.subscribe(room.classroom()).await?;
         room.begin_at(subscription.position);
-        self.tasks.start("feed", self.clone().run(room.clone(), subscription));
+        self.tasks.start_sound("feed", self.clone().run(room.clone(), subscription));
         Ok(())
     }
 

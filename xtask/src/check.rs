@@ -53,6 +53,7 @@ fn fmt(workspace: &Workspace) -> Result<()> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<()> {
+    tools::apt::openssl_headers()?;
     process::run(workspace.cargo().args([
         "clippy",
         "--workspace",
@@ -73,6 +74,6 @@ fn deny(workspace: &Workspace) -> Result<()> {
     };
     // Advisories are looked up elsewhere: their database needs the network, and a check must not.
     ask(&["check", "licenses", "sources"])?;
-    // Bans are about what is shipped; `presence-tests` brings a sibling service's old tree.
-    ask(&["--exclude", "presence-tests", "check", "bans"])
+    // Bans are about what is shipped; tests bring a sibling service's old tree.
+    ask(&["--exclude", "presence-tests", "--exclude-dev", "check", "bans"])
 }

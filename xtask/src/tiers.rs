@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::libtest::{Counter, Tally};
 use crate::servers::Servers;
 use crate::workspace::Workspace;
-use crate::{autobahn, process};
+use crate::{autobahn, process, tools};
 
 struct Tier {
     name: &'static str,
@@ -50,6 +50,7 @@ struct Outcome {
 
 pub(crate) fn run(workspace: &Workspace, only: &[String], filter: &[String]) -> Result<ExitCode> {
     let chosen = choose(only)?;
+    tools::apt::openssl_headers()?;
     let mut run = Run { workspace, filter, servers: None };
     let mut outcomes = Vec::new();
     for tier in chosen {

@@ -70,8 +70,17 @@ struct Entry<W: Work> {
 
 struct Caller<W: Work> {
     reply: oneshot::Sender<Result<W::Response, Fault>>,
-    /// Its place in the queue, given back with the answer.
-    _place: OwnedSemaphorePermit,
+    /// Its place in the queue, given back just before the answer.
+    place: OwnedSemaphorePermit,
+}
+
+impl<W: Work> Caller<W> {
+    fn answer(self, result: Result<W::Response, Fault>) {
+        let Self { reply, place } = self;
+        drop(place);
+        // A caller may have gone meanwhile: an answer that nobody takes is no error.
+        drop(reply.send(result));
+    }
 }
 
 /// The callers' side.
@@ -131,7 +140,7 @@ impl<W: Work> Batcher<W> {
         let unavailable = |error: Error| Fault::unavailable(W::WHAT, error);
         let place = self.places.clone().try_acquire_owned().map_err(|_| unavailable(Error::QueueFull))?;
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { reply, _place: place };
+        let caller = Caller { reply, place };
         self.entries.try_send(Entry { request, caller }).map_err(|_| unavailable(Error::Stopped))?;
         match tokio::time::timeout(self.limits.wait, answer).await {
             Ok(Ok(response)) => response,
@@ -196,19 +205,18 @@ async fn perform<W: Work>(work: &W, batch: Vec<Group<W>>) -> Vec<W::Key> {
 }
 
 fn answer<W: Work>(callers: Vec<Vec<Caller<W>>>, result: Result<Vec<W::Response>, Fault>) {
-    // A caller may have gone meanwhile: an answer that nobody takes is no error.
     match result {
         Ok(responses) => {
             for (group, response) in callers.into_iter().zip(responses) {
                 for caller in group {
-                    let _gone = caller.reply.send(Ok(response.clone()));
+                    caller.answer(Ok(response.clone()));
                 }
             }
         }
         Err(fault) => {
             let fault = Arc::new(fault);
             for caller in callers.into_iter().flatten() {
-                let _gone = caller.reply.send(Err(share(&fault)));
+                caller.answer(Err(share(&fault)));
             }
         }
     }

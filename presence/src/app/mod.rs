@@ -21,12 +21,13 @@ use crate::{
     lifecycle::{
         lease::{Lease, Terms},
         monitor::{Count, Monitor},
-        serve, shutdown,
+        serve::{self, Cap},
+        shutdown,
         tasks::Tasks,
     },
     ports::{clock::Clock, session_store::Replica},
     relay::Relay,
-    telemetry::{Metrics, Readiness},
+    telemetry::{Metrics, Readiness, metrics::Refusal},
 };
 use axum::Router;
 use bus::OpenBus;
@@ -168,7 +169,9 @@ impl Listeners {
         let public = doors::native::routes(engine.clone()).merge(doors::http::router(deps.clone()));
         let internal = doors::internal::routes(engine.clone());
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
-        let start = |name, listener, routes: Router, cap| {
+        let start = |name, listener, routes: Router, most| {
+            let metrics = deps.metrics.clone();
+            let cap = Cap { most, refused: Box::new(move || metrics.refuse(Refusal::Limit)) };
             engine.tasks.start_vital(name, serve::serve(listener, routes, engine.tasks.clone(), cap));
         };
         start("public door", self.public, public, deps.config.public.max_connections as usize);

@@ -88,6 +88,7 @@ pub struct Access {
 
 #[derive(Debug, Clone, Args)]
 pub struct JoinArgs {
+    /// Where to be present.
     pub classroom: ClassroomId,
     /// What kind of client this is: the first part of the agent id.
     #[arg(long, default_value = "cli")]
@@ -98,6 +99,7 @@ pub struct JoinArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct AgentsArgs {
+    /// Whose agents to list.
     pub classroom: ClassroomId,
     #[command(flatten)]
     pub access: Access,

@@ -34,9 +34,6 @@ pub struct Native {
     /// Frames that a client may send at once.
     #[schemars(range(min = 1, max = 100_000))]
     pub frames_burst: u32,
-    /// Events that a resume may bring, at most; more than these become a `resync`.
-    #[schemars(range(min = 0, max = 1000))]
-    pub resume_window_events: u32,
 }
 
 impl Default for Native {
@@ -47,12 +44,11 @@ impl Default for Native {
             pong_timeout: Period::secs(5),
             max_message_before_auth: 16 * 1024,
             max_message: 64 * 1024,
-            max_unauthenticated: 2000,
-            max_unauthenticated_per_address: 100,
+            max_unauthenticated: 10_000,
+            max_unauthenticated_per_address: 1_000,
             queue_bytes: 256 * 1024,
             frames_per_second: 50,
             frames_burst: 200,
-            resume_window_events: 1000,
         }
     }
 }

@@ -91,14 +91,18 @@ impl Sources {
         let meant = nearest(key);
         let section = key.rsplit_once('.').map_or("", |(section, _)| section);
         let open = !looks_secret(key)
-            && !looks_secret(&meant)
+            && !meant.as_deref().is_some_and(looks_secret)
             && !Shape::at(section).is_some_and(Shape::is_secret)
             && value.as_str().is_none_or(|text| !text.contains(['@', ':', '/']));
+        let why = match &meant {
+            Some(meant) => format!("there is no such key; the nearest is {meant}"),
+            None => "there is no such key; `presence config-schema` describes them all".to_owned(),
+        };
         Problem {
             key: key.to_owned(),
             value: Some(if open { shown(None, value) } else { "…".to_owned() }),
-            why: format!("there is no such key; the nearest is {meant}"),
-            example: example(&meant, &from),
+            why,
+            example: example(meant.as_deref().unwrap_or(ANY_KEY), &from),
             from,
         }
     }
@@ -120,9 +124,20 @@ fn looks_secret(name: &str) -> bool {
     ["pass", "pw", "secret", "token", "key", "cred", "url", "auth"].iter().any(|word| name.contains(word))
 }
 
-fn nearest(key: &str) -> String {
-    let likeness = |known: &String| strsim::jaro_winkler(known, key);
-    keys().into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
+/// What an example is made of where nobody knows what was meant.
+const ANY_KEY: &str = "public.addr";
+
+/// Less alike than this, and another key was meant by chance only.
+const ALIKE: f64 = 0.8;
+
+/// The key that was meant: one of the same section, or one that is written alike.
+fn nearest(key: &str) -> Option<String> {
+    let section = key.rsplit_once('.').map(|(section, _)| format!("{section}."));
+    let inside = |known: &String| section.as_ref().is_some_and(|section| known.starts_with(section));
+    let (near, far): (Vec<_>, Vec<_>) = keys().into_iter().partition(inside);
+    let like = |known: &String| strsim::jaro_winkler(known, key);
+    let best = |keys: Vec<String>| keys.into_iter().max_by(|a, b| like(a).total_cmp(&like(b)));
+    best(near).or_else(|| best(far).filter(|known| like(known) > ALIKE))
 }
 
 /// A value longer than this is cut.
@@ -143,11 +158,11 @@ fn shown(shape: Option<Shape>, value: &Value) -> String {
     }
 }
 
-/// A URL that can hold no password: a scheme, and none of the characters around one.
+/// A URL, or what was meant to be one, that holds no password: none of the characters around one, nor a password alone.
 fn is_bare_url(text: &str) -> bool {
-    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_lowercase() || b == b'+');
-    is_scheme && !text.contains(['@', '?', '=', '%', ' ']) && text.matches(':').count() <= 2
+    let is_word = text.bytes().all(|b| b.is_ascii_lowercase());
+    let has_parts = text.contains([':', '/', '.']) && text.matches(':').count() <= 2;
+    (is_word || has_parts) && !text.contains(['@', '?', '=', '%', ' '])
 }
 
 /// An accepted setting; of a section, its first key's.

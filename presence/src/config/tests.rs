@@ -160,6 +160,20 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
           example PRESENCE_LOG__LEVEL=info,presence=debug"
         ]
     );
+    assert_eq!(
+        problems(load(&[("PRESENCE_NOPE__X", "1")])),
+        [
+            "nope.x = \"1\" (from PRESENCE_NOPE__X): there is no such key; `presence config-schema` describes them all; \
+          for example PRESENCE_PUBLIC__ADDR=127.0.0.1:8080"
+        ]
+    );
+    assert_eq!(
+        problems(load(&[("PRESENCE_STORE_URL", "sqlite:a")])),
+        [
+            "store_url = … (from PRESENCE_STORE_URL): there is no such key; the nearest is store.url; for example \
+          PRESENCE_STORE__URL=postgres://presence@db.example:5432/presence"
+        ]
+    );
     let file = file("native:\n  ping: 3s\n");
     let wrong = problems(Config::load(Some(file.path()), &Environment::default()));
     assert!(wrong[0].starts_with("native.ping = \"3s\" (from "), "{wrong:?}");

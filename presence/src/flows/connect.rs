@@ -7,7 +7,7 @@ use crate::{
     engine::Engine,
     event::Event,
     flows::release::release,
-    hub::{Mailbox, Room, Seat, Stale},
+    hub::{Mailbox, Room, Seat, Sitter, Stale},
     ports::{
         Fault,
         authn::{self, Identity},
@@ -74,6 +74,7 @@ pub struct Connected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused(pub Reason);
 
+#[tracing::instrument(skip_all, fields(classroom.id = %request.classroom_id))]
 pub async fn connect(
     engine: &Engine,
     request: Request,
@@ -85,9 +86,12 @@ pub async fn connect(
     let key = SessionKey { agent_id, classroom_id: request.classroom_id };
     let claimed = claim(engine, &key, request.resume).await?;
     let seated = sit_down(engine, &key, &claimed, request.resume, mailbox).await;
-    let Ok((seat, snapshot, missed)) = seated else {
-        release(engine, claimed.held, engine.deps.clock.now()).await;
-        return Err(Refused(Reason::Overloaded));
+    let (seat, snapshot, missed) = match seated {
+        Ok(seated) => seated,
+        Err(refused) => {
+            release(engine, claimed.held, engine.deps.clock.now()).await;
+            return Err(refused);
+        }
     };
     Ok(Connected {
         agent_id: key.agent_id,
@@ -101,6 +105,7 @@ pub async fn connect(
     })
 }
 
+#[tracing::instrument(skip_all)]
 async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refused> {
     engine.deps.authn.authenticate(&token.0).await.map_err(|error| match error {
         authn::Error::Rejected(why) => {
@@ -114,6 +119,7 @@ async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refuse
     })
 }
 
+#[tracing::instrument(skip_all)]
 async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> Result<(), Refused> {
     let object = Object::Classroom(classroom.clone());
     engine.deps.authz.authorize(who, Action::Connect, &object).await.map_err(|error| match error {
@@ -125,6 +131,7 @@ async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> 
     })
 }
 
+#[tracing::instrument(skip_all)]
 async fn claim(engine: &Engine, key: &SessionKey, resume: Option<Resume>) -> Result<Claimed, Refused> {
     let claim = Claim {
         key: key.clone(),
@@ -148,55 +155,68 @@ async fn sit_down(
     claimed: &Claimed,
     resume: Option<Resume>,
     mailbox: &Arc<Mailbox>,
-) -> Result<Seated, Fault> {
+) -> Result<Seated, Refused> {
     let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
     if verdict.announces() {
-        let entered = engine.relay.sent(claimed.held.session_id, Operation::Entered);
-        entered.within(engine.deps.config.session.publish_wait.0).await;
+        announce(engine, claimed.held.session_id).await;
     }
-    let (seat, position) = seat(engine, key, claimed.held, mailbox).await?;
-    // After the position is known, so that the roster holds whatever happened up to it.
-    let roster = engine.deps.store.roster(&key.classroom_id).await?;
+    let heard = resume.map_or(0, |resume| resume.last_seq);
+    let sitter = Sitter { agent: &key.agent_id, held: claimed.held, mailbox, heard };
+    let (seat, mut position) = seat(engine, &key.classroom_id, sitter).await?;
     let missed = match resume {
-        Some(resume) => {
-            let missed = missed(engine, &key.classroom_id, resume.last_seq, position).await;
-            engine.deps.metrics.resume(if missed.is_some() { Resumed::Complete } else { Resumed::Resync });
-            missed
-        }
+        Some(resume) => missed(engine, &key.classroom_id, resume.last_seq, position).await,
         None => None,
     };
+    position = if missed.is_some() { position.max(heard) } else { seat.forget_heard() };
+    // After the position is known, so that the roster holds whatever happened up to it.
+    let roster = roster(engine, &key.classroom_id).await?;
     Ok((seat, snapshot(position, roster), missed))
 }
 
-async fn seat(
-    engine: &Engine,
-    key: &SessionKey,
-    held: Held,
-    mailbox: &Arc<Mailbox>,
-) -> Result<(Seat, u64), Fault> {
+/// Waits for `entered` to be published, but not for long: it will be, sooner or later.
+#[tracing::instrument(skip_all)]
+async fn announce(engine: &Engine, session_id: SessionId) {
+    let entered = engine.relay.sent(session_id, Operation::Entered);
+    entered.within(engine.deps.config.session.publish_wait.0).await;
+}
+
+#[tracing::instrument(skip_all)]
+async fn roster(engine: &Engine, classroom: &ClassroomId) -> Result<Roster, Refused> {
+    engine.deps.store.roster(classroom).await.map_err(|fault| overloaded(&fault))
+}
+
+fn overloaded(fault: &Fault) -> Refused {
+    tracing::warn!(error = fault as &dyn std::error::Error, "seat a session");
+    Refused(Reason::Overloaded)
+}
+
+#[tracing::instrument(skip_all)]
+async fn seat(engine: &Engine, classroom: &ClassroomId, sitter: Sitter<'_>) -> Result<(Seat, u64), Refused> {
     loop {
-        let room: Arc<Room> = engine.feeds.room(&key.classroom_id).await?;
-        match room.seat(&key.agent_id, held, mailbox) {
+        let room: Arc<Room> = engine.feeds.room(classroom).await.map_err(|fault| overloaded(&fault))?;
+        match room.seat(sitter) {
             Ok(seated) => return Ok(seated),
             // It was retired between the two lines above; the next one is new.
             Err(Stale::Room) => {}
-            Err(Stale::Claim) => {
-                return Err(Fault::failed("seat", "a later claim of the session is seated already"));
-            }
+            Err(Stale::Claim) => return Err(Refused(Reason::Replaced)),
         }
     }
 }
 
 /// What the client did not hear between its last event and its seat; `None` where that cannot be proved.
-async fn missed(engine: &Engine, classroom: &ClassroomId, after: u64, up_to: u64) -> Option<Vec<Arc<Event>>> {
-    match engine.deps.bus.read(classroom, after, up_to).await {
+#[tracing::instrument(skip_all)]
+async fn missed(engine: &Engine, classroom: &ClassroomId, after: u64, seat: u64) -> Option<Vec<Arc<Event>>> {
+    // A client may be ahead of this replica; then only that its position is one of this stream is to be proved.
+    let missed = match engine.deps.bus.read(classroom, after, seat.max(after)).await {
         Ok(Backlog::Complete(events)) => Some(events),
         Ok(Backlog::Unprovable) => None,
         Err(fault) => {
             tracing::warn!(error = &fault as &dyn std::error::Error, "read missed events");
             None
         }
-    }
+    };
+    engine.deps.metrics.resume(if missed.is_some() { Resumed::Complete } else { Resumed::Resync });
+    missed
 }
 
 pub fn snapshot(seq: u64, roster: Roster) -> Snapshot {

@@ -11,6 +11,7 @@ const LONGEST_PAUSE: u64 = 5_000;
 
 /// Gives the session up as of `ended`. While the store is away it tries again, at growing and random intervals; each
 /// waiting session is one task without a socket.
+#[tracing::instrument(skip_all, fields(session.id = held.session_id.0))]
 pub async fn release(engine: &Engine, held: Held, ended: Time) {
     let clock = &engine.deps.clock;
     let mut pause = FIRST_PAUSE;

@@ -7,7 +7,7 @@ mod mailbox;
 mod room;
 
 pub use mailbox::{Command, Mailbox};
-pub use room::{Room, Seat, Stale};
+pub use room::{Room, Seat, Sitter, Stale};
 
 use presence_core::ids::{ClassroomId, SessionKey};
 use std::{

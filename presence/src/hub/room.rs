@@ -35,6 +35,18 @@ struct State {
 struct Member {
     generation: Generation,
     mailbox: Arc<Mailbox>,
+    /// The client has heard everything up to here, perhaps on another replica that was ahead of this one.
+    heard: u64,
+}
+
+/// What a socket brings to its seat.
+#[derive(Debug, Clone, Copy)]
+pub struct Sitter<'a> {
+    pub agent: &'a AgentId,
+    pub held: Held,
+    pub mailbox: &'a Arc<Mailbox>,
+    /// The last position that the client says it heard; 0: none.
+    pub heard: u64,
 }
 
 /// Why nobody can be seated.
@@ -56,13 +68,9 @@ impl Room {
     }
 
     /// Seats a claim in place of an earlier one of the same agent, which is told that it was replaced. From the
-    /// returned position on, every event reaches the mailbox.
-    pub fn seat(
-        self: &Arc<Self>,
-        agent: &AgentId,
-        held: Held,
-        mailbox: &Arc<Mailbox>,
-    ) -> Result<(Seat, u64), Stale> {
+    /// returned position on, every event that the client has not heard reaches the mailbox.
+    pub fn seat(self: &Arc<Self>, sitter: Sitter<'_>) -> Result<(Seat, u64), Stale> {
+        let Sitter { agent, held, mailbox, heard } = sitter;
         let mut state = self.lock();
         if state.closed {
             return Err(Stale::Room);
@@ -70,7 +78,7 @@ impl Room {
         if state.members.get(agent).is_some_and(|member| member.generation > held.generation) {
             return Err(Stale::Claim);
         }
-        let member = Member { generation: held.generation, mailbox: mailbox.clone() };
+        let member = Member { generation: held.generation, mailbox: mailbox.clone(), heard };
         let replaced = state.members.insert(agent.clone(), member);
         let position = state.position;
         drop(state);
@@ -90,7 +98,9 @@ impl Room {
     pub fn deliver(&self, event: &Event) -> (usize, usize) {
         let mut state = self.lock();
         state.position = event.seq;
-        let for_whom = state.members.iter().filter(|(agent, _)| event.is_for(agent.as_str()));
+        let is_for =
+            |(agent, member): &(&AgentId, &Member)| event.seq > member.heard && event.is_for(agent.as_str());
+        let for_whom = state.members.iter().filter(is_for);
         count(for_whom.map(|(_, member)| member.mailbox.push(event.frame.clone())))
     }
 
@@ -138,6 +148,20 @@ pub struct Seat {
     generation: Generation,
 }
 
+impl Seat {
+    /// What the client said it had heard proved to be of another stream: from the returned position on it gets every
+    /// event.
+    pub fn forget_heard(&self) -> u64 {
+        let mut state = self.room.lock();
+        if let Some(member) = state.members.get_mut(&self.agent)
+            && member.generation == self.generation
+        {
+            member.heard = 0;
+        }
+        state.position
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.room.lock();
@@ -165,6 +189,10 @@ mod tests {
         SessionKey { agent_id: "web.a.b".parse().unwrap(), classroom_id: "c".parse().unwrap() }
     }
 
+    fn sitter<'a>(key: &'a SessionKey, generation: i64, mailbox: &'a Arc<Mailbox>) -> Sitter<'a> {
+        Sitter { agent: &key.agent_id, held: held(generation), mailbox, heard: 0 }
+    }
+
     fn told(mailbox: &Mailbox) -> Poll<Command> {
         mailbox.poll_command(&Context::from_waker(Waker::noop()))
     }
@@ -174,8 +202,8 @@ mod tests {
         let (hub, key) = (Hub::default(), key());
         let room = hub.room(&key.classroom_id);
         let (old, new) = (Arc::new(Mailbox::new(1)), Arc::new(Mailbox::new(1)));
-        let (old_seat, _) = room.seat(&key.agent_id, held(1), &old).unwrap();
-        let (_new_seat, _) = room.seat(&key.agent_id, held(2), &new).unwrap();
+        let (old_seat, _) = room.seat(sitter(&key, 1, &old)).unwrap();
+        let (_new_seat, _) = room.seat(sitter(&key, 2, &new)).unwrap();
         assert_eq!(told(&old), Poll::Ready(Command::Replaced));
         drop(old_seat);
         assert!(Arc::ptr_eq(&hub.find(&key).unwrap(), &new));
@@ -187,8 +215,8 @@ mod tests {
         let (hub, key) = (Hub::default(), key());
         let room = hub.room(&key.classroom_id);
         let mailbox = Arc::new(Mailbox::new(1));
-        let _seat = room.seat(&key.agent_id, held(2), &mailbox).unwrap();
-        assert_eq!(room.seat(&key.agent_id, held(1), &mailbox).unwrap_err(), Stale::Claim);
+        let _seat = room.seat(sitter(&key, 2, &mailbox)).unwrap();
+        assert_eq!(room.seat(sitter(&key, 1, &mailbox)).unwrap_err(), Stale::Claim);
     }
 
     #[test]
@@ -196,11 +224,11 @@ mod tests {
         let (hub, key) = (Hub::default(), key());
         let room = hub.room(&key.classroom_id);
         let mailbox = Arc::new(Mailbox::new(1));
-        let seat = room.seat(&key.agent_id, held(1), &mailbox).unwrap();
+        let seat = room.seat(sitter(&key, 1, &mailbox)).unwrap();
         assert!(!hub.retire(&room));
         drop(seat);
         assert!(hub.retire(&room));
-        assert_eq!(room.seat(&key.agent_id, held(2), &mailbox).unwrap_err(), Stale::Room);
+        assert_eq!(room.seat(sitter(&key, 2, &mailbox)).unwrap_err(), Stale::Room);
         assert!(!Arc::ptr_eq(&room, &hub.room(&key.classroom_id)));
     }
 }

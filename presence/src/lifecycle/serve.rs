@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt;
 
@@ -17,26 +17,42 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// After a failed accept (out of file descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a connection comes from; in the extensions of each of its requests.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+/// A connection; in the extensions of each of its requests.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// Its place among those that may be open. A socket that outlives the request keeps it.
+    pub place: Arc<OwnedSemaphorePermit>,
+}
 
-/// Serves until the tasks are stopped. At most `cap` connections are open that have not become a socket; more wait in the
-/// kernel's queue.
-pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, cap: usize) {
-    let places = Arc::new(Semaphore::new(cap));
+/// How many connections may be open, sockets included, and whom to tell of one too many: it is closed at once.
+pub struct Cap {
+    pub most: usize,
+    pub refused: Box<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Cap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cap").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+/// Serves until the tasks are stopped.
+pub async fn serve(listener: TcpListener, routes: Router, tasks: Tasks, cap: Cap) {
+    let places = Arc::new(Semaphore::new(cap.most));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((tcp, peer)) => {
+            Ok((tcp, address)) => {
+                let Ok(place) = places.clone().try_acquire_owned() else {
+                    (cap.refused)();
+                    continue;
+                };
+                let peer = Peer { address, place: Arc::new(place) };
                 let routes = routes.clone();
                 tasks.start("connection", async move {
-                    if let Err(error) = connection(tcp, Peer(peer), routes).await {
+                    if let Err(error) = connection(tcp, peer, routes).await {
                         tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
                     }
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -51,7 +67,7 @@ async fn connection(tcp: TcpStream, peer: Peer, routes: Router) -> Result<(), hy
     // Frames are written whole; waiting for more would only delay them.
     let _ = tcp.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         routes.clone().oneshot(request.map(Body::new))
     });
     http1::Builder::new()

@@ -27,6 +27,12 @@ pub async fn requested(engine: &Engine) -> io::Result<()> {
 /// Lets every socket go and ends what runs. Bounded by the drain time-out and a few seconds.
 pub async fn shut_down(engine: &Engine, lease: &Lease) {
     engine.draining.cancel();
+    // So that whoever comes back elsewhere takes the session over whole.
+    if !matches!(tokio::time::timeout(LAST_WORDS, lease.replicas.drain(lease.replica.id)).await, Ok(Ok(()))) {
+        tracing::warn!(
+            "other replicas could not be told; agents that come back there are replaced, not handed over"
+        );
+    }
     let until = drained_by(engine);
     let told = engine.hub.command_all(Command::Drain { until });
     tracing::info!(

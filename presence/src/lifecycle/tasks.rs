@@ -3,11 +3,18 @@
 //! A task that the process cannot do without takes it down when it ends before its time. Others may end when they
 //! like, and a panic in one of them ends that one alone.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use futures_util::FutureExt;
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+type Panic = Box<dyn Any + Send>;
 
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
@@ -40,23 +47,31 @@ impl Tasks {
         self.finishing.spawn(work);
     }
 
+    /// Starts a task that may end, but whose panic would leave something undone: it ends the process.
+    pub fn start_sound(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.watch(name, work, Result::is_err);
+    }
+
     /// Starts a task without which the process is of no use: its end before the stop is the process's.
     pub fn start_vital(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.watch(name, work, |_| true);
+    }
+
+    fn watch(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+        is_failure: fn(&Result<(), Panic>) -> bool,
+    ) {
         let (stop, failed) = (self.stop.clone(), self.failed.clone());
-        let work = self.background.spawn(work);
         self.background.spawn(async move {
-            let abort = work.abort_handle();
-            match stop.run_until_cancelled_owned(work).await {
-                None => abort.abort(),
-                Some(ended) => {
-                    tracing::error!(
-                        task = name,
-                        panicked = ended.is_err(),
-                        "a vital task ended before its time"
-                    );
-                    failed.happened.store(true, Ordering::SeqCst);
-                    failed.told.cancel();
-                }
+            let work = AssertUnwindSafe(work).catch_unwind();
+            if let Some(ended) = stop.run_until_cancelled_owned(work).await
+                && is_failure(&ended)
+            {
+                tracing::error!(task = name, panicked = ended.is_err(), "a task ended before its time");
+                failed.happened.store(true, Ordering::SeqCst);
+                failed.told.cancel();
             }
         });
     }
@@ -95,11 +110,22 @@ mod tests {
     #[tokio::test]
     async fn a_vital_task_that_ends_is_a_failure_and_a_panic_of_another_is_not() {
         let tasks = Tasks::default();
-        tasks.start("ends", async { panic!("this one may") });
+        tasks.start("panics", async { panic!("this one may") });
+        tasks.start_sound("ends", async {});
+        tasks.background.close();
+        tasks.background.wait().await;
+        assert!(!tasks.has_failed());
         tasks.start_vital("vital", async {});
         tasks.failed().await;
         assert!(tasks.has_failed());
-        tasks.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_sound_task_is_a_failure() {
+        let tasks = Tasks::default();
+        tasks.start_sound("sound", async { panic!("this one may not") });
+        tasks.failed().await;
+        assert!(tasks.has_failed());
     }
 
     #[tokio::test]

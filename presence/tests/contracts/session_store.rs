@@ -12,5 +12,6 @@ mod races;
 mod reads;
 mod releases;
 mod replicas;
+mod schemas;
 mod sqlite;
 mod stage;

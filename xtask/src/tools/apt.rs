@@ -1,4 +1,4 @@
-//! Servers that come as Debian packages: PostgreSQL and Redis. Finds their programs; installs the packages when it
+//! What comes as Debian packages: PostgreSQL, Redis, and what the tests' dependencies are built with. Finds their programs; installs the packages when it
 //! may (as root). Installing must not start a server of the system: the tests start their own.
 
 use std::fs;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{process, tools};
 
-/// The folder with `initdb`, `postgres` and `pg_isready`.
+/// The folder with `initdb`, `postgres`, `pg_isready` and `psql`.
 pub(crate) fn postgres_bin() -> Result<PathBuf> {
     ensure("postgresql", find_postgres)
 }
@@ -19,9 +19,16 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
     ensure("redis-server", || tools::in_path("redis-server"))
 }
 
+/// The headers that the tests' foreign NATS client (`svc-nats-client`) is built with.
+pub(crate) fn openssl_headers() -> Result<()> {
+    let found =
+        || Command::new("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|it| it.success());
+    ensure("libssl-dev pkg-config openssl", || found().then(PathBuf::new)).map(drop)
+}
+
 fn find_postgres() -> Option<PathBuf> {
     let complete = |folder: &Path| {
-        ["initdb", "postgres", "pg_isready"].iter().all(|name| tools::is_program(&folder.join(name)))
+        ["initdb", "postgres", "pg_isready", "psql"].iter().all(|name| tools::is_program(&folder.join(name)))
     };
     // A `postgres` in PATH may be a link into the folder that has the others.
     let in_path =
@@ -30,6 +37,7 @@ fn find_postgres() -> Option<PathBuf> {
     in_path.into_iter().chain(debian).find(|folder| complete(folder))
 }
 
+/// Finds what the packages (with spaces between them) bring, installing them where it may.
 fn ensure(package: &str, find: impl Fn() -> Option<PathBuf>) -> Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
@@ -53,7 +61,8 @@ fn install(package: &str) -> Result<()> {
     println!("installing the Debian package {package} …");
     let _no_start = NoServerStarts::begin()?;
     process::run(apt().args(["-qq", "update"]))?;
-    process::run(apt().args(["-qq", "install", "--yes", "--no-install-recommends", package]))
+    let install = ["-qq", "install", "--yes", "--no-install-recommends"];
+    process::run(apt().args(install).args(package.split(' ')))
 }
 
 fn apt() -> Command {

@@ -59,7 +59,7 @@ impl Signals {
             Event::Disconnected => self.set_trouble(Some("the connection was lost".to_owned())),
             Event::Closed | Event::Draining | Event::LameDuckMode => tracing::info!(%event, "NATS"),
             Event::SlowConsumer(_) => {
-                tracing::debug!("a classroom's queue was full; what it lost is read again")
+                tracing::debug!("a classroom's queue was full; what it lost is read again");
             }
             Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),
             Event::ClientError(error) => self.set_trouble(Some(error.to_string())),
@@ -158,11 +158,13 @@ async fn with_auth(opening: ConnectOptions, auth: Auth) -> Result<ConnectOptions
         Auth::UserPassword { user, password } => Ok(opening.user_and_password(user, password)),
         Auth::Token(token) => Ok(opening.token(token)),
         Auth::CredentialsFile(path) => {
-            opening.credentials_file(&path).await.map_err(|error| Error::Options {
+            // An error's kind says enough; its text may quote what is in the file.
+            let bad = |reason: &dyn ToString| Error::Options {
                 what: "NATS credentials file",
-                // Neither the file's content nor the parser's view of it.
-                reason: format!("{}: {}", path.display(), error.kind()),
-            })
+                reason: format!("{}: {}", path.display(), reason.to_string()),
+            };
+            let text = tokio::fs::read_to_string(&path).await.map_err(|error| bad(&error.kind()))?;
+            opening.credentials(&text).map_err(|_| bad(&"it holds no user JWT and seed"))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong between us and NATS, in words that name no secret.
 
-use crate::ports::Fault;
+use crate::ports::{Fault, Source};
 use async_nats::jetstream::context::RequestError;
 
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +21,15 @@ pub enum Error {
     Refused { stream: String, settings: String, reason: String },
     #[error("an answer of NATS came with a hole in it")]
     Torn,
+    #[error("the replica of the stream that answered lags behind")]
+    Lagging,
     #[error("NATS answered: {reason}")]
     Answered { reason: String },
 }
 
 impl Error {
-    pub(super) fn answered(reason: impl ToString) -> Self {
-        Self::Answered { reason: reason.to_string() }
+    pub(super) fn answered(reason: impl Into<Source>) -> Self {
+        Self::Answered { reason: reason.into().to_string() }
     }
 }
 
@@ -50,6 +52,7 @@ impl From<Error> for Fault {
             | Error::TimedOut
             | Error::NoStream { .. }
             | Error::Torn
+            | Error::Lagging
             | Error::Answered { .. } => Self::unavailable(WHAT, error),
             Error::Options { .. } | Error::OldServer { .. } | Error::Unfit { .. } | Error::Refused { .. } => {
                 Self::failed(WHAT, error)

@@ -30,8 +30,8 @@ use tokio::{
 
 /// No request takes longer.
 pub(super) const WITHIN: Duration = Duration::from_secs(2);
-/// Reads at a time; the others wait for their turn, within their own time limit.
-const READS: usize = 32;
+/// Questions at a time; the others wait for their turn, within their own time limit.
+const READS: usize = 64;
 /// Publishes at a time; likewise.
 const PUBLISHES: usize = 256;
 /// A stream that could not be made is not tried again sooner.
@@ -49,12 +49,17 @@ pub(super) struct Link {
     pub(super) publishes: Semaphore,
     signals: Arc<Signals>,
     statistics: Arc<Statistics>,
+    infos_begun: AtomicU64,
+    /// The last answer to `info_shared` and its number; no answer is one too.
+    last_info: tokio::sync::Mutex<Option<(u64, Option<Arc<Info>>)>>,
     /// The connection on which the stream was found good; 0 is none.
     ready_on: AtomicU64,
     /// When it was last tried in vain. The lock lets one try at a time.
     tried: tokio::sync::Mutex<Option<Instant>>,
     /// The highest position of the stream that this process has seen; 0 is none.
     highest: AtomicU64,
+    /// The first position that the stream still has, as far as we know: it may have moved on.
+    oldest: AtomicU64,
     created: Mutex<Option<Arc<str>>>,
     /// Grows when the stream may have become another one.
     era: AtomicU64,
@@ -94,9 +99,12 @@ impl Link {
             poison: PoisonCounts::default(),
             reads: Semaphore::new(READS),
             publishes: Semaphore::new(PUBLISHES),
+            infos_begun: AtomicU64::new(0),
+            last_info: tokio::sync::Mutex::new(None),
             ready_on: AtomicU64::new(0),
             tried: tokio::sync::Mutex::new(None),
             highest: AtomicU64::new(0),
+            oldest: AtomicU64::new(0),
             created: Mutex::new(None),
             era: AtomicU64::new(0),
         }
@@ -140,6 +148,11 @@ impl Link {
         highest > 0 && position > highest.saturating_add(JUMP)
     }
 
+    /// The stream is known not to reach back so far.
+    pub(super) fn has_forgotten(&self, position: u64) -> bool {
+        position.saturating_add(1) < self.oldest.load(Ordering::Acquire)
+    }
+
     /// A position came by, in an ack or live.
     pub(super) fn saw(&self, position: u64) {
         if self.is_jump(position) {
@@ -152,11 +165,13 @@ impl Link {
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         if created.as_deref() == Some(info.created.as_str()) {
             self.highest.fetch_max(info.state.last_seq, Ordering::AcqRel);
+            self.oldest.fetch_max(info.state.first_seq, Ordering::AcqRel);
             return;
         }
         // Another stream, whose positions may even lie below, if a sibling made it.
         *created = Some(info.created.as_str().into());
         self.highest.store(info.state.last_seq, Ordering::Release);
+        self.oldest.store(info.state.first_seq, Ordering::Release);
         self.era.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -166,6 +181,21 @@ impl Link {
         let info: Info = self.ask("STREAM.INFO", &()).await?;
         self.learn(&info);
         Ok(info)
+    }
+
+    /// As `info`, asked after this call began; those who come while one is asked share the next. After a reconnect they
+    /// come by the thousand.
+    pub(super) async fn info_shared(&self) -> Result<Arc<Info>, Error> {
+        let begun = self.infos_begun.load(Ordering::Acquire);
+        let mut last = self.last_info.lock().await;
+        let shared = last.as_ref().filter(|(number, _)| *number > begun);
+        if let Some((_, info)) = shared {
+            return info.clone().ok_or(Error::TimedOut);
+        }
+        let number = self.infos_begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let info = self.info().await.map(Arc::new);
+        *last = Some((number, info.as_ref().ok().cloned()));
+        info
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(
@@ -245,8 +275,7 @@ impl Link {
 
     async fn make(&self) -> Result<Info, Error> {
         let options = &self.options.stream;
-        // A wall clock that went back must not take positions back.
-        let first = stream::first_position(self.clock.wall().as_secs()).max(self.highest().saturating_add(1));
+        let first = stream::first_position(self.clock.wall().as_secs(), self.highest());
         let made: Result<Info, Error> = self.ask("STREAM.CREATE", &stream::made(options, first)).await;
         match made {
             Ok(info) => {

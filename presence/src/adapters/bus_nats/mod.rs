@@ -28,7 +28,8 @@ use crate::{
 use async_trait::async_trait;
 use link::Link;
 use presence_core::ids::ClassroomId;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 
 #[derive(Debug, Clone)]
 pub struct NatsBus {
@@ -62,7 +63,7 @@ impl NatsBus {
                 }
             }
             // A stream that is not ready is asked for again, with or without news.
-            let again = tokio::time::sleep(std::time::Duration::from_secs(10));
+            let again = sleep(Duration::from_secs(10));
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return },
                 () = again => {}
@@ -87,8 +88,9 @@ impl Bus for NatsBus {
     }
 
     async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Result<Backlog, Fault> {
-        let found = read::range(&self.link, classroom, (after, up_to), None).await?;
-        let Some(found) = found else {
+        let reading = read::range(&self.link, classroom, (after, up_to), None);
+        let found = timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)?;
+        let Some(found) = found? else {
             return Ok(Backlog::Unprovable);
         };
         let events: Vec<Arc<Event>> =

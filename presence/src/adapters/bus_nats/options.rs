@@ -95,9 +95,9 @@ impl Default for StreamOptions {
             name: "classroom".to_owned(),
             replicas: 1,
             storage: Storage::File,
-            max_age: Duration::from_secs(60 * 60),
+            max_age: Duration::from_hours(1),
             max_bytes: 1 << 30,
-            duplicate_window: Duration::from_secs(10 * 60),
+            duplicate_window: Duration::from_mins(10),
         }
     }
 }

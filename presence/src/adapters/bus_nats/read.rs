@@ -1,13 +1,13 @@
 //! Reading the stream by position: a range of one classroom, and where its topics end. No consumer is made.
 //!
 //! Any replica of the stream may answer a direct get, and may lag behind; so the end of a range is asked of the leader.
+//! Each request is bounded in time, and turns bound how many are asked at once; the wait for a turn is the caller's.
 
 use super::{
     connect::SUBSCRIPTION_CAPACITY,
     error::Error,
     link::{Link, WITHIN},
     message::{Stored, last_header},
-    stream::State,
 };
 use async_nats::{StatusCode, client::Request, jetstream::stream::RawMessageErrorKind};
 use futures_util::StreamExt;
@@ -22,6 +22,8 @@ const MAX_MESSAGES: usize = 1_000;
 const MAX_BYTES: usize = 1024 * 1024;
 /// Messages per answer; with its end mark it fits the answer's queue, whoever is slow.
 const BATCH: usize = SUBSCRIPTION_CAPACITY / 4;
+/// Messages that are read one by one before a batch is worth its price.
+const FEW: usize = 3;
 /// A comparison of topics takes no more than this; a classroom with more is compared by what comes live alone.
 const COMPARE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -40,8 +42,19 @@ struct Answer {
 
 /// Where each topic of a classroom ends.
 pub(super) struct Lasts {
-    pub(super) topics: Vec<(String, u64)>,
+    topics: Vec<(String, u64)>,
+    /// The position up to which this is known.
     pub(super) as_of: u64,
+}
+
+impl Lasts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.topics.iter().map(|(topic, seq)| (topic.as_str(), *seq))
+    }
 }
 
 fn filter(classroom: &ClassroomId) -> String {
@@ -56,15 +69,15 @@ pub(super) async fn range(
     (after, up_to): (u64, u64),
     created: Option<&Arc<str>>,
 ) -> Result<Option<Vec<Stored>>, Error> {
-    let reading = async {
-        let _turn = link.reads.acquire().await;
-        let found = collect(link, classroom, after, up_to).await?;
-        // Asked last: what was dropped from the old end while we read is gone from this state too.
-        let info = link.info().await?;
-        let same = created.is_none_or(|created| **created == info.created);
-        Ok(found.filter(|_| same && State::holds(info.state, after, up_to)))
-    };
-    timeout(WITHIN, reading).await.map_err(|_| Error::TimedOut)?
+    if link.has_forgotten(after) {
+        return Ok(None);
+    }
+    let _turn = link.reads.acquire().await;
+    let found = collect(link, classroom, after, up_to).await?;
+    // Asked last: what was dropped from the old end while we read is gone from this state too.
+    let info = link.info_shared().await?;
+    let same = created.is_none_or(|created| **created == info.created);
+    Ok(found.filter(|_| same && info.state.holds(after, up_to)))
 }
 
 async fn collect(
@@ -76,7 +89,9 @@ async fn collect(
     let mut found: Vec<Stored> = vec![];
     let mut bytes = 0;
     let mut next = after.saturating_add(1);
-    let mut replica_has_more = true;
+    // Most classrooms missed nothing or little, and the leader must be asked about the end anyway.
+    let mut singles = 0;
+    let mut replica_has_more = false;
     while next <= up_to {
         let page = if replica_has_more {
             let answer = next_batch(link, classroom, next, MAX_BYTES - bytes + 1).await?;
@@ -86,7 +101,8 @@ async fn collect(
             let Some(message) = next_at_leader(link, classroom, next).await? else {
                 break;
             };
-            replica_has_more = true;
+            singles += 1;
+            replica_has_more = singles > FEW;
             vec![message]
         };
         next = page.last().map_or(next, |last| last.seq.saturating_add(1));
@@ -121,14 +137,19 @@ async fn next_at_leader(link: &Link, classroom: &ClassroomId, next: u64) -> Resu
     }
 }
 
-/// The last message of each topic of a classroom, or `None` where they are too many to say.
-pub(super) async fn lasts(link: &Link, classroom: &ClassroomId) -> Result<Option<Lasts>, Error> {
-    let request = json!({ "multi_last": [filter(classroom)], "batch": BATCH, "max_bytes": COMPARE_BYTES });
-    let asking = async {
-        let _turn = link.reads.acquire().await;
-        direct_get(link, &request).await
-    };
-    let answer = match timeout(WITHIN, asking).await.map_err(|_| Error::TimedOut)? {
+/// Where each topic of a classroom ends, at `up_to` if that is given; or `None` where they are too many to say.
+pub(super) async fn lasts(
+    link: &Link,
+    classroom: &ClassroomId,
+    up_to: Option<u64>,
+) -> Result<Option<Lasts>, Error> {
+    let mut request =
+        json!({ "multi_last": [filter(classroom)], "batch": BATCH, "max_bytes": COMPARE_BYTES });
+    if let Some(up_to) = up_to {
+        request["up_to_seq"] = up_to.into();
+    }
+    let _turn = link.reads.acquire().await;
+    let answer = match direct_get(link, &request).await {
         Err(Error::Answered { reason }) if reason.starts_with("413") => return Ok(None),
         other => other?,
     };
@@ -136,8 +157,13 @@ pub(super) async fn lasts(link: &Link, classroom: &ClassroomId) -> Result<Option
     Ok(Some(Lasts { topics: topics.collect(), as_of: answer.as_of }).filter(|_| answer.more == 0))
 }
 
-/// A request that is answered by several messages and an end mark. Callers bound its time.
 async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
+    let asking = answered_in_parts(link, request);
+    timeout(WITHIN, asking).await.map_err(|_| Error::TimedOut)?
+}
+
+/// A request that is answered by several messages and an end mark.
+async fn answered_in_parts(link: &Link, request: &Value) -> Result<Answer, Error> {
     link.connected()?;
     let stream = &link.options.stream.name;
     let inbox = link.client.new_inbox();
@@ -171,7 +197,7 @@ async fn direct_get(link: &Link, request: &Value) -> Result<Answer, Error> {
             }
             Some(status) => {
                 let words = message.description.unwrap_or_default();
-                return Err(Error::answered(format_args!("{} {words}", status.as_u16())));
+                return Err(Error::answered(format!("{} {words}", status.as_u16())));
             }
         }
     }

@@ -37,8 +37,11 @@ impl State {
 /// Where a stream made at this moment begins. A stream would have to take in a million messages a second, all its life,
 /// for one made after it to begin below its end; and until the year 2242 positions stay below 2^53, which JavaScript
 /// counts exactly. So a position of a stream that is gone lies below the new one, and cannot be mistaken for one of it.
-pub(super) fn first_position(unix_seconds: i64) -> u64 {
-    u64::try_from(unix_seconds).unwrap_or(0).max(1) << 20
+/// Not even when the wall clock has gone back, or the second is still the same: `highest` is the highest position seen.
+pub(super) fn first_position(unix_seconds: i64, highest: u64) -> u64 {
+    const SECOND: u64 = 1 << 20;
+    let by_the_clock = u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(SECOND);
+    by_the_clock.max(highest.saturating_add(SECOND))
 }
 
 pub(super) fn made(options: &StreamOptions, first_position: u64) -> Value {

@@ -2,8 +2,10 @@
 //!
 //! Pure. The server tells with each live message where the subject's previous one stands, so the messages of one
 //! topic form a chain, and a broken link shows a loss. A loss across topics breaks no link until that topic speaks
-//! again; for it there is `compare`, with the stream's last position per topic. It never reads or repairs: it says
-//! what must be.
+//! again; for it there are `prove` and `compare`, with the stream's last position per topic. It never reads or repairs:
+//! it says what must be.
+//!
+//! The invariant: of each topic, everything up to its head was handed on, or announced as a gap.
 
 use std::collections::HashMap;
 
@@ -44,6 +46,16 @@ pub(super) enum Comparison {
     Lost,
 }
 
+/// What the stream's last positions say of what is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    Whole,
+    /// Something is missing behind what was handed on: announce a gap.
+    Lost,
+    /// The replica that answered has not got what we have: ask again.
+    Lagging,
+}
+
 impl Tracker {
     pub(super) fn new(position: u64) -> Self {
         Self { delivered: position, settled: position, heads: HashMap::new() }
@@ -74,12 +86,28 @@ impl Tracker {
         if whole { Verdict::Deliver } else { Verdict::GapThenDeliver }
     }
 
-    /// The stream was read, without a hole, up to `reached`; these were in it. They are handed on in this order.
-    pub(super) fn read<'a>(&mut self, found: impl Iterator<Item = (&'a str, u64)>, reached: u64) {
-        for (topic, seq) in found {
-            self.hand_on(topic, seq);
+    /// Nothing is open behind `delivered`, so there is nothing to prove.
+    pub(super) fn is_settled(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// The stream's last position per topic, up to `delivered`: whether everything behind it was handed on. To be
+    /// known before the stream is read from there, which would bury a hole.
+    pub(super) fn prove<'a>(&mut self, lasts: impl Iterator<Item = (&'a str, u64)>) -> Proof {
+        let (mut lost, mut current) = (false, self.is_settled());
+        for (topic, last) in lasts {
+            lost |= last > self.head(topic);
+            current |= last == self.delivered;
         }
-        self.delivered = self.delivered.max(reached);
+        if lost {
+            self.restart(self.delivered);
+            Proof::Lost
+        } else if current {
+            self.restart(self.delivered);
+            Proof::Whole
+        } else {
+            Proof::Lagging
+        }
     }
 
     /// The stream's last position per topic, as of its position `as_of`.
@@ -107,7 +135,7 @@ impl Tracker {
         Comparison::Whole
     }
 
-    /// Whatever came before `position` is settled: by a gap that was announced.
+    /// Whatever came before `position` is settled: it was read without a hole, or a gap was announced.
     pub(super) fn restart(&mut self, position: u64) {
         *self = Self::new(position);
     }

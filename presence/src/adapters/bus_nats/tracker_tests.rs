@@ -24,7 +24,8 @@ fn what_came_before_the_subscription_or_twice_is_seen() {
 fn a_broken_link_is_repaired_while_order_allows() {
     let mut tracker = Tracker::new(10);
     assert_eq!(tracker.live("agent", 14, 12), Verdict::Missing);
-    tracker.read([("agent", 12), ("agent", 14)].into_iter(), 14);
+    assert!(tracker.is_settled());
+    tracker.restart(14);
     assert_eq!(tracker.live("agent", 14, 12), Verdict::Seen);
     assert_eq!(tracker.live("agent", 15, 14), Verdict::Deliver);
 }
@@ -53,6 +54,16 @@ fn a_comparison_finds_what_no_later_message_tells() {
     assert_eq!(tracker.live("agent", 14, 12), Verdict::Deliver);
     assert_eq!(compare(&mut tracker, &[("agent", 14), ("chat", 13)], 14), Comparison::Lost);
     assert_eq!(compare(&mut tracker, &[("agent", 14), ("chat", 13)], 14), Comparison::Whole);
+}
+
+#[test]
+fn a_hole_behind_is_found_before_a_read_would_bury_it() {
+    let mut tracker = Tracker::new(10);
+    assert_eq!(tracker.live("chat", 12, 0), Verdict::Deliver);
+    assert_eq!(tracker.live("agent", 16, 14), Verdict::Missing);
+    assert_eq!(tracker.prove([("chat", 9)].into_iter()), Proof::Lagging);
+    assert_eq!(tracker.prove([("chat", 12), ("agent", 11)].into_iter()), Proof::Lost);
+    assert_eq!(tracker.prove([("chat", 12), ("agent", 11)].into_iter()), Proof::Whole);
 }
 
 #[test]
@@ -115,24 +126,29 @@ impl Model {
 
     fn read(&mut self, up_to: u64) {
         let after = self.tracker.delivered();
-        let found: Vec<_> = self.stream.iter().filter(|m| m.1 > after && m.1 <= up_to).collect();
-        self.out.extend(found.iter().map(|m| m.1));
-        self.tracker.read(found.iter().map(|m| (m.0.as_str(), m.1)), up_to);
+        if self.tracker.prove(lasts(&self.stream, after)) == Proof::Lost {
+            self.gaps.push(after);
+        }
+        let found = self.stream.iter().filter(|m| m.1 > after && m.1 <= up_to);
+        self.out.extend(found.map(|m| m.1));
+        self.tracker.restart(up_to);
     }
 
     fn check(&mut self, up_to: u64) {
         loop {
-            let mut lasts: HashMap<&str, u64> = HashMap::new();
-            for (topic, seq, _) in self.stream.iter().filter(|m| m.1 <= up_to) {
-                lasts.insert(topic, *seq);
-            }
-            match self.tracker.compare(lasts.into_iter(), up_to) {
+            match self.tracker.compare(lasts(&self.stream, up_to), up_to) {
                 Comparison::Whole => return,
                 Comparison::Behind => self.read(up_to),
                 Comparison::Lost => self.gaps.push(self.tracker.delivered()),
             }
         }
     }
+}
+
+fn lasts(stream: &[(String, u64, u64)], up_to: u64) -> impl Iterator<Item = (&str, u64)> {
+    let known = stream.iter().filter(move |m| m.1 <= up_to);
+    let lasts: HashMap<&str, u64> = known.map(|(topic, seq, _)| (topic.as_str(), *seq)).collect();
+    lasts.into_iter()
 }
 
 /// One step of the live path: how far back the message stands from the newest, whether it is lost, whether the

@@ -1,7 +1,7 @@
 //! Claims: up to 64 keys in one statement that takes each session, keeps or replaces it, ends the replaced one and
 //! announces the new one.
 
-use super::connection::Database;
+use super::database::Database;
 use crate::{
     adapters::{
         batch::{Abandoned, SameKey, Work},

@@ -1,6 +1,6 @@
 //! The schema: brought up to date by `presence migrate`, checked by everybody who serves.
 
-use super::connection::{Database, fault, parse_url};
+use super::database::{Database, fault, parse_url};
 use crate::adapters::schema::{self, Applied, Embedded, Error, Recorded};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 

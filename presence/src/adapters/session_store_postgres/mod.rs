@@ -6,9 +6,10 @@
 //! (`migrations/postgres`). It creates nothing: a role without DDL can serve.
 
 mod claims;
-mod connection;
+mod database;
 mod migrations;
 mod outbox;
+mod pool;
 mod reads;
 mod releases;
 mod replicas;
@@ -22,7 +23,7 @@ use super::{
     sql::{BATCH, QUEUE},
 };
 use claims::Claims;
-use connection::Database;
+use database::Database;
 use futures_util::{FutureExt, future::BoxFuture};
 use releases::Releases;
 use rosters::Rosters;
@@ -80,7 +81,7 @@ impl PostgresStore {
     /// Connects and checks the schema; it needs the database to be up. The future performs the batches: nothing is
     /// claimed, released or listed unless somebody polls it, and it ends after the store is dropped.
     pub async fn open(options: &PostgresOptions) -> Result<(Arc<Self>, BoxFuture<'static, ()>), Error> {
-        let database = Database::connect(options).await?;
+        let database = Database::new(options)?;
         migrations::check_schema(&database).await?;
         // Batches under way at a time, per kind: two overlap their round trips, more would only make them smaller.
         let limits = |in_flight| Limits { queue: QUEUE, batch: BATCH, in_flight, wait: options.timeout };

@@ -29,6 +29,8 @@ macro_rules! due {
             FROM keys k JOIN outbox o
               ON o.classroom_id = k.classroom_id AND o.agent_id = k.agent_id
              AND o.position <= k.last AND o.published_at IS NULL
+            -- Implied by the line above; it bounds the scan when many wait.
+            WHERE o.position <= (SELECT max(position) FROM asked)
             ORDER BY o.position LIMIT $2"
         )
     };

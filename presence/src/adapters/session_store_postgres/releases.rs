@@ -1,6 +1,6 @@
 //! Releases: up to 64 sessions in one statement that removes each row, writes its history and its `left`.
 
-use super::connection::Database;
+use super::database::Database;
 use crate::{
     adapters::{
         batch::{Abandoned, SameKey, Work},

@@ -42,7 +42,8 @@ RETURNING true";
 
 /// `holders` steps through the index from one replica to the next instead of reading every session. `dead` are those
 /// whose lease lapsed more than $1 ago, and those nobody knows (a late claim of one that was already swept): their
-/// sessions are left alone for $2 more, counted from the claim. A session somebody is just taking is skipped.
+/// sessions are left alone for $2 more, counted from the claim. `candidates` are found by replica, so that a sweep that
+/// finds nobody dead reads next to nothing; a session that somebody is just taking is skipped.
 const SWEEP: &str = "
 WITH RECURSIVE holders (replica_id) AS (
     (SELECT replica_id FROM agent_session ORDER BY replica_id LIMIT 1)
@@ -54,11 +55,21 @@ WITH RECURSIVE holders (replica_id) AS (
     FROM holders h LEFT JOIN replica r ON r.id = h.replica_id
     WHERE h.replica_id IS NOT NULL
       AND (r.id IS NULL OR r.lease_until <= clock_timestamp() - $1 * interval '1 microsecond')
+), candidates AS MATERIALIZED (
+    SELECT c.id, d.replica_id, d.renewed_at, d.unknown
+    FROM dead d CROSS JOIN LATERAL (
+        SELECT s.id FROM agent_session s
+        WHERE s.replica_id = d.replica_id
+          AND (NOT d.unknown OR s.claimed_at <= clock_timestamp() - ($1 + $2) * interval '1 microsecond')
+        LIMIT $3
+    ) c
+    LIMIT $3
 ), doomed AS (
-    SELECT s.id, s.generation, greatest(s.claimed_at, d.renewed_at) AS last_seen
-    FROM dead d JOIN agent_session s ON s.replica_id = d.replica_id
-    WHERE NOT d.unknown OR s.claimed_at <= clock_timestamp() - ($1 + $2) * interval '1 microsecond'
-    ORDER BY s.classroom_id, s.agent_id LIMIT $3
+    SELECT s.id, s.generation, greatest(s.claimed_at, c.renewed_at) AS last_seen
+    FROM candidates c JOIN agent_session s ON s.id = c.id
+    WHERE s.replica_id = c.replica_id
+      AND (NOT c.unknown OR s.claimed_at <= clock_timestamp() - ($1 + $2) * interval '1 microsecond')
+    ORDER BY s.classroom_id, s.agent_id
     FOR UPDATE OF s SKIP LOCKED
 ), gone AS (
     DELETE FROM agent_session s USING doomed d

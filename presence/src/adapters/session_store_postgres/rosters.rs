@@ -1,6 +1,6 @@
 //! Rosters: up to 64 classrooms in one query, and one answer for everybody who asks for the same classroom meanwhile.
 
-use super::connection::Database;
+use super::database::Database;
 use crate::{
     adapters::{
         batch::{Abandoned, SameKey, Work},

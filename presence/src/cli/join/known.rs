@@ -40,6 +40,8 @@ pub(super) enum News {
         after: Option<Duration>,
         why: String,
     },
+    /// An event that an earlier socket brought.
+    Repeated,
     /// Something of a newer server.
     Unknown,
 }
@@ -131,7 +133,10 @@ impl Known {
     }
 
     fn event(&mut self, event: &Delivered) -> News {
-        self.last_seq = self.last_seq.max(event.seq);
+        if event.seq <= self.last_seq {
+            return News::Repeated;
+        }
+        self.last_seq = event.seq;
         let ours = (event.id.entity_type == ENTITY)
             .then(|| serde_json::from_str::<AgentPayload>(event.payload.get()).ok())
             .flatten();
@@ -167,7 +172,7 @@ fn closing(error: SessionError, again: bool) -> News {
 
 /// Whether a close code leaves it worth trying again: ours say so, and of RFC 6455's those that blame nobody.
 pub(super) const fn again_after(code: u16) -> bool {
-    matches!(code, 1001 | 1006 | 1011..=1014 | 4000..=4499)
+    matches!(code, 1001 | 1005 | 1006 | 1011..=1014 | 4000..=4499)
 }
 
 #[cfg(test)]
@@ -222,6 +227,7 @@ mod tests {
         assert_eq!(known.hear(&event("entered", "web.c.x", 2)), News::Entered("web.c.x".into()));
         assert_eq!(known.hear(&event("left", "web.a.x", 3)), News::Left("web.a.x".into()));
         assert_eq!(known.hear(&event("left", "web.z.x", 4)), News::Left("web.z.x".into()));
+        assert_eq!(known.hear(&event("entered", "web.z.x", 4)), News::Repeated);
         assert_eq!((known.present.len(), known.unnamed), (2, 2));
         let chat =
             r#"{"id":{"entity_type":"chat","operation":"said","sequence_id":1},"payload":{"t":1},"seq":5}"#;

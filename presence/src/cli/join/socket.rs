@@ -97,7 +97,12 @@ pub(super) async fn listen(
                 last_word = Some(Ended::Again { after: *after, why: why.clone() });
             }
             News::Closing { again: false, why, .. } => last_word = Some(Ended::Final(why.clone())),
-            News::Resync | News::Entered(_) | News::Left(_) | News::Other { .. } | News::Unknown => {}
+            News::Resync
+            | News::Entered(_)
+            | News::Left(_)
+            | News::Other { .. }
+            | News::Repeated
+            | News::Unknown => {}
         }
         show(&news, known, out)?;
     }
@@ -138,7 +143,7 @@ fn show(news: &News, known: &Known, out: &mut dyn Write) -> io::Result<()> {
         News::Left(agent) => writeln!(out, "- {} left", printable(agent))?,
         News::Other { what, payload } => writeln!(out, "* {} {}", printable(what), printable(payload))?,
         News::Terminated { why, .. } => writeln!(out, "! asked to move ({})", printable(why))?,
-        News::Closing { .. } | News::Unknown => {}
+        News::Closing { .. } | News::Repeated | News::Unknown => {}
     }
     out.flush()
 }

@@ -50,7 +50,7 @@ impl Door {
     }
 
     /// Whether this request may become a socket, and the place that it waits in until it has shown a token.
-    fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<Permit, Refusal> {
+    fn admit(&self, peer: &Peer, headers: &HeaderMap) -> Result<Permit, Refusal> {
         if self.engine.draining.is_cancelled() {
             return Err(Refusal::Draining);
         }
@@ -58,7 +58,8 @@ impl Door {
         if !self.origins.allows(text(header::ORIGIN), text(header::HOST)) {
             return Err(Refusal::Origin);
         }
-        let address = client_address(peer.0.ip(), headers, &self.engine.deps.config.public.trusted_proxies);
+        let address =
+            client_address(peer.address.ip(), headers, &self.engine.deps.config.public.trusted_proxies);
         self.gate.enter(address, &self.engine.deps.metrics.unauthenticated).map_err(|full| match full {
             Full::Address => Refusal::AddressCap,
             Full::Total => Refusal::TotalCap,
@@ -71,10 +72,10 @@ pub fn routes(engine: Arc<Engine>) -> Router {
 }
 
 async fn upgrade(State(door): State<Arc<Door>>, request: Request) -> Response<Body> {
-    let Some(peer) = request.extensions().get::<Peer>().copied() else {
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let permit = match door.admit(peer, request.headers()) {
+    let permit = match door.admit(&peer, request.headers()) {
         Ok(permit) => permit,
         Err(cause) => {
             door.engine.deps.metrics.refuse(cause);
@@ -87,6 +88,7 @@ async fn upgrade(State(door): State<Arc<Door>>, request: Request) -> Response<Bo
         door.engine.tasks.start_to_finish(async move {
             if let Some(socket) = upgrading.await {
                 crate::runner::run(engine, socket, &frames::Native, permit).await;
+                drop(peer);
             }
         });
     }

@@ -12,9 +12,7 @@ on_every_store![
 const STORM: usize = 1000;
 
 async fn a_storm_of_claims_takes_few_statements(stage: &Stage) {
-    let keys: Vec<_> = (0..STORM)
-        .map(|n| key(&format!("agent-{n}"), &format!("room-{}", n % 50)))
-        .collect();
+    let keys: Vec<_> = (0..STORM).map(|n| key(&format!("agent-{n}"), &format!("room-{}", n % 50))).collect();
     let before = (stage.statements)();
     let claims = join_all(keys.iter().map(|key| stage.claim(key, A))).await;
     let statements = (stage.statements)() - before;
@@ -23,9 +21,7 @@ async fn a_storm_of_claims_takes_few_statements(stage: &Stage) {
 }
 
 async fn a_storm_of_connects_takes_less_than_a_fifth_of_a_statement_each(stage: &Stage) {
-    let keys: Vec<_> = (0..STORM)
-        .map(|n| key(&format!("agent-{n}"), &format!("room-{}", n % 50)))
-        .collect();
+    let keys: Vec<_> = (0..STORM).map(|n| key(&format!("agent-{n}"), &format!("room-{}", n % 50))).collect();
     let before = (stage.statements)();
     join_all(keys.iter().map(|key| async {
         stage.claim(key, A).await;

@@ -27,11 +27,7 @@ async fn a_first_claim_begins_a_presence_and_says_so(stage: &Stage) {
     assert_eq!(claimed.previous, None);
     assert_eq!(claimed.held.generation, Generation(1));
     assert_eq!(stage.events().await, [(Entered, claimed.held.session_id)]);
-    let holder = Holder {
-        session_id: claimed.held.session_id,
-        generation: Generation(1),
-        replica_id: A,
-    };
+    let holder = Holder { session_id: claimed.held.session_id, generation: Generation(1), replica_id: A };
     assert_eq!(stage.store.find(&key).await.unwrap(), Some(holder));
 }
 
@@ -41,11 +37,7 @@ async fn a_claim_on_the_same_replica_keeps_the_session(stage: &Stage) {
     let second = stage.claim(&key, A).await;
     assert_eq!(second.held.session_id, first.session_id);
     assert_eq!(second.held.generation, Generation(2));
-    let holder = Holder {
-        session_id: first.session_id,
-        generation: Generation(1),
-        replica_id: A,
-    };
+    let holder = Holder { session_id: first.session_id, generation: Generation(1), replica_id: A };
     assert_eq!(second.previous, Some(holder));
     assert_eq!(stage.events().await, [(Entered, first.session_id)]);
     assert_eq!(stage.stays(&key.classroom_id).await.len(), 1);
@@ -58,24 +50,14 @@ async fn a_claim_on_another_replica_begins_a_new_session_and_nobody_hears_of_it(
     assert!(second.held.session_id > first.session_id);
     assert_eq!(second.held.generation, Generation(2));
     assert_eq!(
-        second
-            .previous
-            .map(|holder| (holder.session_id, holder.replica_id)),
+        second.previous.map(|holder| (holder.session_id, holder.replica_id)),
         Some((first.session_id, A))
     );
     assert_eq!(stage.events().await, [(Entered, first.session_id)]);
     let stays = stage.stays(&key.classroom_id).await;
-    let [ended, live] = &stays[..] else {
-        panic!("{stays:?}")
-    };
-    assert_eq!(
-        (ended.session_id, live.session_id),
-        (first.session_id, second.held.session_id)
-    );
-    assert!(
-        ended.left_at.is_some_and(|left| left <= live.entered_at),
-        "{stays:?}"
-    );
+    let [ended, live] = &stays[..] else { panic!("{stays:?}") };
+    assert_eq!((ended.session_id, live.session_id), (first.session_id, second.held.session_id));
+    assert!(ended.left_at.is_some_and(|left| left <= live.entered_at), "{stays:?}");
     assert_eq!(live.left_at, None);
 }
 
@@ -95,10 +77,7 @@ async fn a_resume_of_another_session_is_no_resume(stage: &Stage) {
     assert_ne!(second.held.session_id, first.session_id);
     assert_ne!(second.held.session_id, other.session_id);
     let still = stage.store.find(&ben).await.unwrap().unwrap();
-    assert_eq!(
-        (still.session_id, still.generation),
-        (other.session_id, other.generation)
-    );
+    assert_eq!((still.session_id, still.generation), (other.session_id, other.generation));
 }
 
 async fn a_resume_of_a_session_that_has_ended_begins_a_presence(stage: &Stage) {
@@ -142,10 +121,7 @@ async fn assert_handed_over(stage: &Stage, from: SessionId, to: SessionId) {
     assert_eq!(stage.events().await, [(Entered, from)]);
     let classroom = &stage.waiting().await[0].key.classroom_id;
     let stays = stage.stays(classroom).await;
-    assert!(
-        matches!(&stays[..], [stay] if stay.left_at.is_none()),
-        "{stays:?}"
-    );
+    assert!(matches!(&stays[..], [stay] if stay.left_at.is_none()), "{stays:?}");
 }
 
 async fn keys_are_claimed_independently(stage: &Stage) {

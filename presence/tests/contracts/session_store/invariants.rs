@@ -27,6 +27,17 @@ pub(crate) async fn assert_hold(stage: &Stage, classroom: &ClassroomId) {
     assert_eq!(total, live as u64);
 }
 
+/// I7 alone, where a test wrote history by hand.
+pub(crate) async fn assert_stays_are_disjoint(stage: &Stage, classroom: &ClassroomId) {
+    let mut of_agent: BTreeMap<AgentId, Vec<Stay>> = BTreeMap::new();
+    for stay in stage.stays(classroom).await {
+        of_agent.entry(stay.agent_id.clone()).or_default().push(stay);
+    }
+    for (agent, stays) in of_agent {
+        assert_stays_follow_each_other(&agent, stays.iter().collect());
+    }
+}
+
 /// I1: a session id is live or in history, and in history once.
 fn assert_sessions_are_unique(stays: &[Stay]) {
     let mut seen: HashSet<SessionId> = HashSet::new();
@@ -56,10 +67,7 @@ fn assert_events_alternate(agent: &AgentId, stays: &[&Stay], events: &[&Pending]
         let enters = event.operation == Operation::Entered;
         assert_ne!(enters, inside, "{agent}: {events:?}");
         inside = enters;
-        assert!(
-            stays.iter().any(|stay| stay.session_id == event.session_id),
-            "{event:?} of nobody"
-        );
+        assert!(stays.iter().any(|stay| stay.session_id == event.session_id), "{event:?} of nobody");
     }
     let live = stays.iter().any(|stay| stay.left_at.is_none());
     assert_eq!(live, inside, "{agent}: {events:?}");

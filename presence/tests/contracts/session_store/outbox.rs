@@ -24,15 +24,8 @@ async fn an_event_brings_the_older_ones_of_its_key_whoever_wrote_them(stage: &St
     let due = stage.store.due(Due::Of(B), 10).await.unwrap();
     assert!(due.is_sorted_by_key(|event| event.position));
     assert!(due.iter().all(|event| event.key == ann), "{due:?}");
-    let due: Vec<_> = due
-        .iter()
-        .map(|event| (event.operation, event.session_id))
-        .collect();
-    let expected = [
-        (Entered, first.session_id),
-        (Left, first.session_id),
-        (Entered, second.session_id),
-    ];
+    let due: Vec<_> = due.iter().map(|event| (event.operation, event.session_id)).collect();
+    let expected = [(Entered, first.session_id), (Left, first.session_id), (Entered, second.session_id)];
     assert_eq!(due, expected);
 }
 
@@ -48,11 +41,7 @@ async fn a_list_that_is_cut_loses_its_end_and_nothing_before(stage: &Stage) {
     for limit in 1..=11 {
         let due = stage.store.due(Due::Of(B), limit).await.unwrap();
         assert_eq!(due, all[..limit as usize]);
-        let due = stage
-            .store
-            .due(Due::OlderThan(Duration::ZERO), limit)
-            .await
-            .unwrap();
+        let due = stage.store.due(Due::OlderThan(Duration::ZERO), limit).await.unwrap();
         assert_eq!(due, all[..limit as usize]);
     }
 }
@@ -77,10 +66,7 @@ async fn published_events_stay_for_the_retention_and_unpublished_ones_for_good(s
     let entered = stage.waiting().await[0].position;
     stage.store.published(&[entered]).await.unwrap();
     assert_eq!(stage.store.trim().await.unwrap(), 0);
-    let forgetful = Wishes {
-        retention: Duration::ZERO,
-        ..Wishes::default()
-    };
+    let forgetful = Wishes { retention: Duration::ZERO, ..Wishes::default() };
     let forgetful = stage.store_that(forgetful).await;
     assert_eq!(forgetful.trim().await.unwrap(), 1);
     assert_eq!(forgetful.trim().await.unwrap(), 0);
@@ -89,23 +75,8 @@ async fn published_events_stay_for_the_retention_and_unpublished_ones_for_good(s
 
 async fn only_events_that_waited_long_enough_are_older(stage: &Stage) {
     stage.claim(&key("ann", "math"), A).await;
-    assert!(
-        stage
-            .store
-            .due(Due::OlderThan(HOUR), 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(
-        stage
-            .store
-            .due(Due::OlderThan(Duration::ZERO), 10)
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert!(stage.store.due(Due::OlderThan(HOUR), 10).await.unwrap().is_empty());
+    assert_eq!(stage.store.due(Due::OlderThan(Duration::ZERO), 10).await.unwrap().len(), 1);
 }
 
 async fn the_backlog_is_what_waits(stage: &Stage) {

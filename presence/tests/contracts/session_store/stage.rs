@@ -71,10 +71,7 @@ pub(crate) struct Wishes {
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self {
-            retention: HOUR,
-            orphan_grace: HOUR,
-        }
+        Self { retention: HOUR, orphan_grace: HOUR }
     }
 }
 
@@ -101,12 +98,7 @@ impl Stage {
         let mut running = JoinSet::new();
         let (store, statements, run) = open(&ground, Wishes::default()).await;
         running.spawn(run);
-        Self {
-            ground,
-            store,
-            statements,
-            running: Mutex::new(running),
-        }
+        Self { ground, store, statements, running: Mutex::new(running) }
     }
 
     /// Plays a test with the replicas A, B and C registered, and cleans up after it.
@@ -115,16 +107,19 @@ impl Stage {
             self.store.register(&replica(id), HOUR).await.unwrap();
         }
         test(&self).await;
-        let Self {
-            ground,
-            store,
-            statements,
-            running,
-        } = self;
+        let Self { ground, store, statements, running } = self;
         drop((store, statements));
         running.into_inner().unwrap().shutdown().await;
         if let Ground::Postgres { url } = ground {
             drop_database(&url).await;
+        }
+    }
+
+    /// The address of the database, on PostgreSQL.
+    pub(crate) fn url(&self) -> &str {
+        match &self.ground {
+            Ground::Postgres { url } => url,
+            Ground::Sqlite { .. } => panic!("a file has no URL"),
         }
     }
 
@@ -150,10 +145,7 @@ impl Stage {
         session: SessionId,
     ) -> Claimed {
         let resume = Some(session);
-        let claim = Claim {
-            resume,
-            ..claim(key, replica_id)
-        };
+        let claim = Claim { resume, ..claim(key, replica_id) };
         self.store.claim(claim).await.unwrap()
     }
 
@@ -165,11 +157,7 @@ impl Stage {
         let mut stays: Vec<Stay> = Vec::new();
         loop {
             let after = stays.last().map_or(SessionId(0), |stay| stay.session_id);
-            let page = self
-                .store
-                .attendance(classroom, after, Limit::default())
-                .await
-                .unwrap();
+            let page = self.store.attendance(classroom, after, Limit::default()).await.unwrap();
             if page.is_empty() {
                 return stays;
             }
@@ -179,10 +167,7 @@ impl Stage {
 
     /// Everything that waits to be published.
     pub(crate) async fn waiting(&self) -> Vec<Pending> {
-        self.store
-            .due(Due::OlderThan(Duration::ZERO), u32::MAX)
-            .await
-            .unwrap()
+        self.store.due(Due::OlderThan(Duration::ZERO), u32::MAX).await.unwrap()
     }
 
     pub(crate) async fn events(&self) -> Vec<(Operation, SessionId)> {
@@ -191,17 +176,10 @@ impl Stage {
     }
 }
 
-type Opened = (
-    Arc<dyn Store>,
-    Box<dyn Fn() -> u64 + Send + Sync>,
-    BoxFuture<'static, ()>,
-);
+type Opened = (Arc<dyn Store>, Box<dyn Fn() -> u64 + Send + Sync>, BoxFuture<'static, ()>);
 
 async fn open(ground: &Ground, wishes: Wishes) -> Opened {
-    let Wishes {
-        retention,
-        orphan_grace,
-    } = wishes;
+    let Wishes { retention, orphan_grace } = wishes;
     match ground {
         Ground::Postgres { url } => {
             let options = PostgresOptions {
@@ -242,11 +220,7 @@ pub(crate) async fn new_database() -> String {
 }
 
 pub(crate) async fn drop_database(url: &str) {
-    let name = url::Url::parse(url)
-        .unwrap()
-        .path()
-        .trim_start_matches('/')
-        .to_owned();
+    let name = url::Url::parse(url).unwrap().path().trim_start_matches('/').to_owned();
     let mut admin = connect(server_url().as_str()).await;
     let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
     sqlx::raw_sql(drop).execute(&mut admin).await.unwrap();
@@ -264,11 +238,7 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
 }
 
 pub(crate) fn replica(id: ReplicaId) -> Replica {
-    Replica {
-        id,
-        label: format!("presence-{:x}", id.0),
-        address: "http://127.0.0.1:8081".into(),
-    }
+    Replica { id, label: format!("presence-{:x}", id.0), address: "http://127.0.0.1:8081".into() }
 }
 
 pub(crate) fn classroom(name: &str) -> ClassroomId {
@@ -283,18 +253,11 @@ pub(crate) fn key(agent: &str, room: &str) -> SessionKey {
 }
 
 pub(crate) fn claim(key: &SessionKey, replica_id: ReplicaId) -> Claim {
-    Claim {
-        key: key.clone(),
-        replica_id,
-        resume: None,
-    }
+    Claim { key: key.clone(), replica_id, resume: None }
 }
 
 pub(crate) fn release(held: Held) -> Release {
-    Release {
-        held,
-        ago: Duration::ZERO,
-    }
+    Release { held, ago: Duration::ZERO }
 }
 
 #[track_caller]

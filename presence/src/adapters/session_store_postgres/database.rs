@@ -1,20 +1,22 @@
-//! How a statement reaches the database: the pool, its bounds, what is retried, and which fault an error is.
+//! How a statement reaches the database: its bounds, what is retried, and which fault an error is.
 
-use super::PostgresOptions;
+use super::{
+    PostgresOptions,
+    pool::{Pool, late},
+};
 use crate::{
     adapters::{schema, sql::WHAT},
     ports::Fault,
 };
 use sqlx::{
-    ConnectOptions, FromRow, PgPool, Postgres,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    ConnectOptions, FromRow, Postgres,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::QueryAs,
 };
 use std::{
     borrow::Cow,
     fmt::Debug,
     hash::{BuildHasher, RandomState},
-    io,
     str::FromStr,
     sync::{
         Arc,
@@ -22,17 +24,15 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 
 /// Times a statement is sent again after a lost race. A deadlock needs another batch that locks out of order, which
 /// ours do not; this is for what a site does beside us.
 const RETRIES: u32 = 4;
-/// A connection that idled longer may have been cut by something between here and there: it is tried before use. One
-/// that was just used is not, for that would double the round trips.
-const FRESH: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) struct Database {
-    pool: PgPool,
+    pool: Arc<Pool>,
     statements: Arc<AtomicU64>,
     timeout: Duration,
 }
@@ -44,29 +44,16 @@ impl Debug for Database {
 }
 
 impl Database {
-    pub(super) async fn connect(options: &PostgresOptions) -> Result<Self, schema::Error> {
-        let timeout = format!("{}ms", options.timeout.as_millis());
-        // The schema's functions rely on READ COMMITTED; a server whose default is another must not break them.
+    pub(super) fn new(options: &PostgresOptions) -> Result<Self, schema::Error> {
+        let limit = format!("{}ms", options.timeout.as_millis());
+        // The server gives up when we do, so that a claim nobody waits for does not go through later. The schema's
+        // functions rely on READ COMMITTED; a server whose default is another must not break them.
         let connect = parse_url(&options.url)?.options([
-            ("statement_timeout", timeout.as_str()),
+            ("statement_timeout", limit.as_str()),
             ("default_transaction_isolation", "read committed"),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(options.acquire_timeout)
-            .test_before_acquire(false)
-            .before_acquire(|connection, state| {
-                Box::pin(async move {
-                    if state.idle_for > FRESH {
-                        sqlx::Connection::ping(connection).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(connect)
-            .await
-            .map_err(fault)?;
-        Ok(Self { pool, statements: Arc::default(), timeout: options.timeout })
+        let pool = Pool::new(connect, options.max_connections, options.acquire_timeout);
+        Ok(Self { pool: Arc::new(pool), statements: Arc::default(), timeout: options.timeout })
     }
 
     pub(super) fn statements(&self) -> u64 {
@@ -97,14 +84,13 @@ impl Database {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let mut connection = self.pool.acquire().await?;
+        let mut borrowed = self.pool.borrow().await?;
         self.statements.fetch_add(1, Ordering::Relaxed);
-        let rows = statement.fetch_all(&mut *connection);
-        let rows = tokio::time::timeout(self.timeout, rows)
-            .await
-            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
-        if rows.as_ref().is_err_and(spoils_connection) {
-            connection.close_on_drop();
+        let rows = statement.fetch_all(borrowed.connection());
+        let rows = timeout(self.timeout, rows).await.unwrap_or_else(|_| Err(late()));
+        match &rows {
+            Err(error) if spoils_connection(error) => self.pool.forget_idle(),
+            _ => self.pool.give_back(borrowed),
         }
         rows
     }
@@ -163,10 +149,13 @@ fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }
 
-/// The connection is gone, out of step, or to a server that no longer takes writes: the next one may be better.
+/// The connection is gone, out of step, or to a server that no longer takes writes: the next one may be better. A
+/// statement that was refused or given up leaves it as good as it was.
 fn spoils_connection(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(_) => is_unavailable(error) && !lost_race(error),
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code == "25006" || code.starts_with("08") || code.starts_with("57P")),
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => false,
         _ => true,
     }
