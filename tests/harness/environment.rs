@@ -1,0 +1,36 @@
+//! What the test driver tells: which binary, which servers. What is needed and missing fails the test, and is named.
+
+use anyhow::{Context, Result};
+use std::{env, path::PathBuf};
+use url::Url;
+
+fn required(name: &str, what: &str) -> Result<String> {
+    env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .with_context(|| format!("{name} must name {what}; `cargo xtask test service` sets it"))
+}
+
+/// The `presence` binary under test.
+pub fn presence() -> Result<PathBuf> {
+    let path = PathBuf::from(required("PRESENCE_TEST_BIN", "the presence binary")?);
+    anyhow::ensure!(path.is_file(), "PRESENCE_TEST_BIN is {}, and there is no such file", path.display());
+    Ok(path)
+}
+
+/// A superuser's URL of a PostgreSQL server.
+pub fn postgres() -> Result<Url> {
+    let text = required("PRESENCE_TEST_POSTGRES", "a PostgreSQL superuser's URL")?;
+    text.parse().context("PRESENCE_TEST_POSTGRES is no URL")
+}
+
+/// PostgreSQL's own command line client.
+pub fn psql() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_PG_BIN", "the folder of PostgreSQL's programs")?).join("psql"))
+}
+
+/// The URL of a NATS server with JetStream, which tests share.
+pub fn nats() -> Result<Url> {
+    let text = required("PRESENCE_TEST_NATS", "the URL of a JetStream server")?;
+    text.parse().context("PRESENCE_TEST_NATS is no URL")
+}
