@@ -2,5 +2,10 @@
 //!
 //! A file is a subject; the `scenarios!` at its top lists what is shown there, and on which stacks.
 
+mod admission;
 mod entering;
+mod first_frames;
+mod hostile_tokens;
+mod limits;
 mod replacing;
+mod slow_consumers;
