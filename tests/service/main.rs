@@ -6,6 +6,8 @@ mod admission;
 mod entering;
 mod first_frames;
 mod hostile_tokens;
+mod http_api;
+mod internal_api;
 mod limits;
 mod replacing;
 mod slow_consumers;

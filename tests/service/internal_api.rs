@@ -1,0 +1,81 @@
+//! The internal API: whoever shows the shared secret may end a session.
+
+use presence_api::http::{DeleteFailure, DeleteResponse};
+use presence_tests::{Result, Stack, agent_id, ensure, http::Answer, scenarios};
+use reqwest::Method;
+
+scenarios! {
+    both:
+        nobody_ends_a_session_without_the_secret,
+        an_ended_session_is_told_and_its_classroom_hears_that_it_left,
+        a_session_that_only_waits_for_its_agent_can_be_ended,
+        an_unknown_session_is_not_found;
+}
+
+async fn nobody_ends_a_session_without_the_secret(stack: &mut Stack) -> Result<()> {
+    let server = stack.start().await?;
+    let room = stack.classroom("math");
+    let mut ann = server.connect("ann", &room).await?;
+    let request = || server.delete_with(&agent_id("ann"), &room);
+    let token = server.token("ann")?;
+    let attempts = [request(), request().bearer_auth("wrong"), request().bearer_auth(token)];
+    for attempt in attempts {
+        Answer::to(attempt).await?.problem(401)?;
+    }
+    // The public port does not know the route at all.
+    let public = server.public(Method::DELETE, "/api/v1/sessions");
+    Answer::to(public).await?.problem(404)?;
+    ann.expect_quiet(&server, &room).await?;
+    server.expect_present(&room, &["ann"]).await
+}
+
+async fn an_ended_session_is_told_and_its_classroom_hears_that_it_left(stack: &mut Stack) -> Result<()> {
+    let server = stack.start().await?;
+    let room = stack.classroom("math");
+    let mut ann = server.connect("ann", &room).await?;
+    let mut ben = server.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    let (status, said) = server.delete(&agent_id("ben"), &room).await?;
+    ensure!(status == 200 && said == DeleteResponse::DeleteSuccess, "{status} {said:?}");
+    ben.socket.expect_ending("replaced", 4506).await?;
+    let left = ann.expect_left("ben").await?;
+    ensure!(left.id.sequence_id == ben.session_id(), "{left:?}");
+    // Acknowledged means gone.
+    server.expect_present(&room, &["ann"]).await?;
+    ann.expect_quiet(&server, &room).await?;
+    let again = server.connect("ben", &room).await?;
+    ensure!(again.session_id() != ben.session_id(), "a session that ended never comes back");
+    ann.expect_entered("ben").await?;
+    Ok(())
+}
+
+async fn a_session_that_only_waits_for_its_agent_can_be_ended(stack: &mut Stack) -> Result<()> {
+    stack.set("session.leave_grace", "60s");
+    let server = stack.start().await?;
+    let room = stack.classroom("math");
+    let mut ann = server.connect("ann", &room).await?;
+    let ben = server.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    ben.vanish().await;
+    let (status, said) = server.delete(&agent_id("ben"), &room).await?;
+    ensure!(status == 200 && said == DeleteResponse::DeleteSuccess, "{status} {said:?}");
+    ann.expect_left("ben").await?;
+    ann.expect_quiet(&server, &room).await?;
+    let stays = server.stays_of(&agent_id("ben"), &room).await?;
+    ensure!(stays.len() == 1 && stays[0].left_at.is_some(), "{stays:?}");
+    Ok(())
+}
+
+async fn an_unknown_session_is_not_found(stack: &mut Stack) -> Result<()> {
+    let server = stack.start().await?;
+    let room = stack.classroom("math");
+    let (status, said) = server.delete(&agent_id("nobody"), &room).await?;
+    let expected = DeleteResponse::DeleteFailure(DeleteFailure::NotFound);
+    ensure!(status == 404 && said == expected, "{status} {said:?}");
+    for (agent, classroom) in [("nobody", &*room), (&*agent_id("ann"), "a.b")] {
+        let request =
+            server.delete_with(agent, classroom).bearer_auth(presence_tests::stack::INTERNAL_SECRET);
+        Answer::to(request).await?.problem(400)?;
+    }
+    Ok(())
+}
