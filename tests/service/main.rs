@@ -3,11 +3,16 @@
 //! A file is a subject; the `scenarios!` at its top lists what is shown there, and on which stacks.
 
 mod admission;
+mod crashing;
 mod entering;
 mod first_frames;
 mod hostile_tokens;
 mod http_api;
 mod internal_api;
 mod limits;
+mod outages;
 mod replacing;
+mod resuming;
+mod shutting_down;
 mod slow_consumers;
+mod timers;
