@@ -6,6 +6,7 @@ mod admission;
 mod crashing;
 mod entering;
 mod first_frames;
+mod forwarding;
 mod hostile_tokens;
 mod http_api;
 mod internal_api;
