@@ -32,5 +32,6 @@ pub fn answer(
 /// The connection under an upgrade, with what was read of it too early.
 fn connection(upgraded: Upgraded, limits: Limits) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Socket::new(parts.io.into_inner(), parts.read_buf.into(), limits))
+    // A copy: the bytes themselves would keep hyper's whole read buffer for as long as the socket lives.
+    Some(Socket::new(parts.io.into_inner(), parts.read_buf.to_vec(), limits))
 }
