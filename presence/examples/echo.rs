@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
         }),
     );
     let cap = serve::Cap { most: 1024, refused: Box::new(|| {}) };
-    serve::serve(serve::bind(address, "the first argument").await?, routes, tasks, cap).await;
+    serve::serve(serve::bind(address, "the first argument")?, routes, tasks, cap).await;
     Ok(())
 }
 

@@ -17,7 +17,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 /// Events fetched at a time.
 const BATCH: u32 = 256;
@@ -27,6 +30,8 @@ const PARALLEL: usize = 64;
 const ORPHANED_AFTER: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A round costs two statements, whatever it carries: rounds that follow each other closer than this would carry less.
+const PACE: Duration = Duration::from_millis(5);
 /// How many published events are remembered for those who ask late.
 const REMEMBERED: usize = 4096;
 
@@ -120,7 +125,7 @@ impl Relay {
 
     /// Publishes for as long as it is polled.
     pub async fn run(self: Arc<Self>, outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, me: ReplicaId) {
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut next_round) = (Duration::ZERO, Instant::now());
         let mut orphans = tokio::time::interval(POLL);
         orphans.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -128,6 +133,9 @@ impl Relay {
                 () = self.work.notified() => Due::Of(me),
                 _ = orphans.tick() => Due::OlderThan(ORPHANED_AFTER),
             };
+            // Whoever comes after a rest is not kept waiting.
+            tokio::time::sleep_until(next_round).await;
+            next_round = Instant::now() + PACE;
             match self.publish_all(&*outbox, &*bus, due).await {
                 Ok(()) => pause = Duration::ZERO,
                 Err(fault) => {

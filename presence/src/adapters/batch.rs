@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lines::{Group, Lines};
 use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 /// What is done in batches.
 #[async_trait]
@@ -61,6 +64,9 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long a caller waits in all, from asking to the answer.
     pub wait: Duration,
+    /// A batch that is not full is not followed by another one sooner than this after it began. Whoever comes after a
+    /// rest is not kept waiting.
+    pub pace: Duration,
 }
 
 struct Entry<W: Work> {
@@ -176,10 +182,20 @@ impl<W: Work> Runner<W> {
                 if batch.is_empty() {
                     break;
                 }
-                in_flight.push(perform(&work, batch));
+                in_flight.push(paced(perform(&work, batch), limits));
             }
         }
     }
+}
+
+/// Holds a batch's place until its pace is over, unless the batch was full.
+async fn paced<K>(performing: impl Future<Output = Vec<K>>, limits: Limits) -> Vec<K> {
+    let over = Instant::now() + limits.pace;
+    let keys = performing.await;
+    if keys.len() < limits.batch && !limits.pace.is_zero() {
+        tokio::time::sleep_until(over).await;
+    }
+    keys
 }
 
 /// Performs a batch, answers its callers, and says which keys are free again.

@@ -43,7 +43,7 @@ const FEW: usize = 256;
 pub async fn serve(config: Config) -> Result<(), Failure> {
     install_crypto_provider();
     // Before anything else is touched: a taken port is the commonest mistake.
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config)?;
     let config = Arc::new(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let metrics = Arc::new(Metrics::new(clock.wall()));
@@ -155,11 +155,11 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> Result<Self, Failure> {
+    fn bind(config: &Config) -> Result<Self, Failure> {
         Ok(Self {
-            public: bind(config.public.addr, "PRESENCE_PUBLIC__ADDR").await?,
-            internal: bind(config.internal.addr, "PRESENCE_INTERNAL__ADDR").await?,
-            metrics: bind(config.metrics.addr, "PRESENCE_METRICS__ADDR").await?,
+            public: bind(config.public.addr, "PRESENCE_PUBLIC__ADDR")?,
+            internal: bind(config.internal.addr, "PRESENCE_INTERNAL__ADDR")?,
+            metrics: bind(config.metrics.addr, "PRESENCE_METRICS__ADDR")?,
         })
     }
 
@@ -194,6 +194,6 @@ impl Listeners {
     }
 }
 
-async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Failure> {
-    serve::bind(address, setting).await.map_err(|error| Failure::unavailable("cannot start", error))
+fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Failure> {
+    serve::bind(address, setting).map_err(|error| Failure::unavailable("cannot start", error))
 }

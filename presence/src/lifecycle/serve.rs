@@ -6,7 +6,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt;
@@ -14,6 +14,9 @@ use tower::ServiceExt;
 /// How long a client may take to send a request's head, from the connection's opening or the last response on.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Connections that the kernel keeps until they are accepted. A storm that does not fit is tried again by its clients'
+/// kernels a whole second later, so it is as long as Linux allows by default.
+const BACKLOG: u32 = 4096;
 /// After a failed accept (out of file descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -80,8 +83,16 @@ async fn connection(tcp: TcpStream, peer: Peer, routes: Router) -> Result<(), hy
 }
 
 /// Binds, or says which setting names the address that is taken.
-pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { address, setting, source })
+pub fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
+    listen(address).map_err(|source| BindError { address, setting, source })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A process that restarts takes its port over from connections that still linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[derive(Debug, thiserror::Error)]

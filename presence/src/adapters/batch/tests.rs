@@ -48,7 +48,8 @@ impl<const SHARES: bool> Work for Gate<SHARES> {
     }
 }
 
-const LIMITS: Limits = Limits { queue: 8, batch: 4, in_flight: 2, wait: Duration::from_secs(5) };
+const LIMITS: Limits =
+    Limits { queue: 8, batch: 4, in_flight: 2, wait: Duration::from_secs(5), pace: Duration::ZERO };
 
 /// Runs the work beside the test's own future. Paused time: what waits for nothing but a timer gets it at once.
 async fn beside<W: Work, T>(work: W, limits: Limits, test: impl AsyncFnOnce(&Batcher<W>) -> T) -> T {

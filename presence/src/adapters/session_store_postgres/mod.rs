@@ -29,6 +29,9 @@ use releases::Releases;
 use rosters::Rosters;
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+/// Under load a statement waits this long for company; it costs about as much for one as for many.
+const PACE: Duration = Duration::from_millis(4);
+
 /// Where the database is, and how much of it to use. The URL may hold a password, so it is never shown.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -83,11 +86,12 @@ impl PostgresStore {
     pub async fn open(options: &PostgresOptions) -> Result<(Arc<Self>, BoxFuture<'static, ()>), Error> {
         let database = Database::new(options)?;
         migrations::check_schema(&database).await?;
-        // Batches under way at a time, per kind: two overlap their round trips, more would only make them smaller.
-        let limits = |in_flight| Limits { queue: QUEUE, batch: BATCH, in_flight, wait: options.timeout };
-        let (claims, claiming) = batcher(Claims::new(database.clone()), limits(3));
-        let (releases, releasing) = batcher(Releases::new(database.clone()), limits(2));
-        let (rosters, listing) = batcher(Rosters::new(database.clone()), limits(2));
+        // One batch of a kind under way at a time: what comes meanwhile makes the next one larger, which serves a storm
+        // better than two smaller ones side by side.
+        let limits = Limits { queue: QUEUE, batch: BATCH, in_flight: 1, wait: options.timeout, pace: PACE };
+        let (claims, claiming) = batcher(Claims::new(database.clone()), limits);
+        let (releases, releasing) = batcher(Releases::new(database.clone()), limits);
+        let (rosters, listing) = batcher(Rosters::new(database.clone()), limits);
         let store = Self {
             database,
             claims,

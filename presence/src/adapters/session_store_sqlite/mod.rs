@@ -71,7 +71,13 @@ impl SqliteStore {
     pub async fn open(options: &SqliteOptions) -> Result<(Arc<Self>, BoxFuture<'static, ()>), Error> {
         let database = Database::open(options).await?;
         migrations::bring_up_to_date(&database).await?;
-        let limits = |in_flight| Limits { queue: QUEUE, batch: BATCH, in_flight, wait: options.timeout };
+        let limits = |in_flight| Limits {
+            queue: QUEUE,
+            batch: BATCH,
+            in_flight,
+            wait: options.timeout,
+            pace: Duration::ZERO,
+        };
         let (claims, claiming) = batcher(Claims::new(database.clone()), limits(1));
         let (releases, releasing) = batcher(Releases::new(database.clone()), limits(1));
         let (rosters, listing) = batcher(Rosters::new(database.clone()), limits(2));
