@@ -321,6 +321,10 @@ struct Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
+            if self.engine.tasks.is_stopping() {
+                // The lease ends with the process, and whoever sweeps it gives the session up.
+                return;
+            }
             let engine = self.engine.clone();
             let ended = engine.deps.clock.now();
             tracing::error!(

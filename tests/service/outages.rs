@@ -18,6 +18,7 @@ scenarios! {
 fn expect_complaints(stack: &mut Stack) {
     for complaint in [
         "no connection to NATS",
+        "the bus is away",
         "NATS reports an error",
         "expected INFO",
         "relay events",

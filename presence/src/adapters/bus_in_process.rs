@@ -50,8 +50,9 @@ pub struct InProcessBus {
 
 impl InProcessBus {
     pub fn new(options: Options, clock: &dyn Clock) -> Self {
-        // As a stream made at this moment: what a client remembers of an earlier process lies below.
-        let first = u64::try_from(clock.wall().as_secs()).unwrap_or(0).max(1) << 20;
+        // The microsecond of its making, as if an event had been said in each before: what a client remembers of an
+        // earlier process lies below, however soon this one follows it.
+        let first = u64::try_from(clock.wall().0).unwrap_or(0).max(1);
         Self {
             ring: Arc::new(Mutex::new(Ring::new(first, options.max_events, options.max_bytes))),
             event_body: options.event_body,

@@ -2,14 +2,16 @@
 
 use crate::ports::{
     Fault,
-    session_store::{Pending, Present, Stay},
+    session_store::{Pending, Present, Release, Stay},
 };
 use presence_api::event::Operation;
 use presence_core::{
     ids::{IdError, SessionId, SessionKey},
+    session::Held,
     time::UnixMicros,
 };
 use std::{str::FromStr, time::Duration};
+use tokio::time::Instant;
 
 /// What a store is called in a fault.
 pub(super) const WHAT: &str = "the session store";
@@ -24,6 +26,24 @@ pub(super) const TRIMMED_AT_ONCE: i64 = 10_000;
 /// Sessions that one statement of a sweep moves, and statements of one sweep, at the most; the rest waits for the next.
 pub(super) const SWEPT_AT_ONCE: i64 = 500;
 pub(super) const SWEEP_STATEMENTS: u32 = 400;
+
+/// A release on its way to the database: what it waits for a batch and a connection makes its end longer ago.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) held: Held,
+    ago: Duration,
+    since: Instant,
+}
+
+impl Ended {
+    pub(super) fn now(Release { held, ago }: Release) -> Self {
+        Self { held, ago, since: Instant::now() }
+    }
+
+    pub(super) fn ago(&self) -> Duration {
+        self.ago.saturating_add(self.since.elapsed())
+    }
+}
 
 /// Microseconds, as durations are bound. Longer than a century is a century: it only has to fit.
 pub(super) fn micros(duration: Duration) -> i64 {

@@ -38,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections to the internal and the health port, at most: siblings, an operator, a scraper.
 const FEW: usize = 256;
+/// How long the start waits for the bus.
+const BUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until the process is asked to end, or cannot go on.
 pub async fn serve(config: Config) -> Result<(), Failure> {
@@ -65,6 +67,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     tasks.start_vital("store", store.run);
     lease.register().await.map_err(|fault| Failure::unavailable("cannot register this replica", fault))?;
     start(&engine, &lease, &readiness, (store.statements, bus));
+    await_the_bus(&engine).await;
     listeners.serve(&engine, &readiness);
     shutdown::requested(&engine).await?;
     readiness.start_draining();
@@ -73,6 +76,18 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         return Err(Failure::plain("a vital task ended before its time; the log says which"));
     }
     Ok(())
+}
+
+/// Gives the bus a moment: who connects before it is there learns no position, and needs a resync once it is.
+async fn await_the_bus(engine: &Engine) {
+    let up = async {
+        while !engine.deps.bus.is_up() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(BUS_PATIENCE, up).await.is_err() {
+        tracing::warn!("the bus is away; serving without it, and telling everything once it is back");
+    }
 }
 
 fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {

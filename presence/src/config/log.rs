@@ -15,6 +15,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// What the libraries say of an outage, we say better: once, and with what follows from it.
+const DEFAULT_LEVEL: &str = "info,async_nats=off,sqlx=error";
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
@@ -27,7 +30,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, level: "info".into() }
+        Self { format: LogFormat::Pretty, level: DEFAULT_LEVEL.into() }
     }
 }
 

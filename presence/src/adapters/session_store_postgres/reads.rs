@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use crate::{
-    adapters::sql::{StayRow, id, present, stay},
+    adapters::sql::{Ended, StayRow, id, present, stay},
     ports::{
         Fault,
         session_store::{Claim, Claimed, Present, Release, Roster, SessionStore, Stay},
@@ -50,7 +50,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn release(&self, release: Release) -> Result<bool, Fault> {
-        self.releases.call(release).await
+        self.releases.call(Ended::now(release)).await
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<Holder>, Fault> {

@@ -4,9 +4,9 @@ use super::database::Database;
 use crate::{
     adapters::{
         batch::{Abandoned, SameKey, Work},
-        sql::{WHAT, micros},
+        sql::{Ended, WHAT, micros},
     },
-    ports::{Fault, session_store::Release},
+    ports::Fault,
 };
 use async_trait::async_trait;
 use presence_core::{ids::SessionId, session::Held};
@@ -46,7 +46,7 @@ impl Releases {
 
 #[async_trait]
 impl Work for Releases {
-    type Request = Release;
+    type Request = Ended;
     type Response = bool;
     type Key = SessionId;
 
@@ -56,14 +56,14 @@ impl Work for Releases {
     // The socket is gone whether or not somebody still waits to hear it.
     const ABANDONED: Abandoned = Abandoned::Performed;
 
-    fn key(release: &Release) -> SessionId {
+    fn key(release: &Ended) -> SessionId {
         release.held.session_id
     }
 
-    async fn perform(&self, releases: Vec<Release>) -> Result<Vec<bool>, Fault> {
+    async fn perform(&self, releases: Vec<Ended>) -> Result<Vec<bool>, Fault> {
         let ids: Vec<_> = releases.iter().map(|release| release.held.session_id.0).collect();
         let generations: Vec<_> = releases.iter().map(|release| release.held.generation.0).collect();
-        let ago: Vec<_> = releases.iter().map(|release| micros(release.ago)).collect();
+        let ago: Vec<_> = releases.iter().map(|release| micros(release.ago())).collect();
         let statement = || sqlx::query_as::<_, (i64, i64)>(RELEASE).bind(&ids).bind(&generations).bind(&ago);
         let gone: HashSet<_> = self.0.rows(statement).await?.into_iter().collect();
         let went = |held: Held| gone.contains(&(held.session_id.0, held.generation.0));

@@ -2,7 +2,7 @@
 
 use super::SqliteStore;
 use crate::{
-    adapters::sql::{StayRow, WHAT, id, present, stay},
+    adapters::sql::{Ended, StayRow, WHAT, id, present, stay},
     ports::{
         Fault,
         session_store::{Claim, Claimed, Present, Release, Roster, SessionStore, Stay},
@@ -51,7 +51,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn release(&self, release: Release) -> Result<bool, Fault> {
-        self.releases.call(release).await
+        self.releases.call(Ended::now(release)).await
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<Holder>, Fault> {

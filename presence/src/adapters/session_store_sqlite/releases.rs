@@ -7,9 +7,9 @@ use super::{
 use crate::{
     adapters::{
         batch::{Abandoned, SameKey, Work},
-        sql::{WHAT, micros},
+        sql::{Ended, WHAT, micros},
     },
-    ports::{Fault, session_store::Release},
+    ports::Fault,
 };
 use async_trait::async_trait;
 use presence_core::ids::SessionId;
@@ -35,7 +35,7 @@ impl Releases {
 
 #[async_trait]
 impl Work for Releases {
-    type Request = Release;
+    type Request = Ended;
     type Response = bool;
     type Key = SessionId;
 
@@ -45,21 +45,21 @@ impl Work for Releases {
     // The socket is gone whether or not somebody still waits to hear it.
     const ABANDONED: Abandoned = Abandoned::Performed;
 
-    fn key(release: &Release) -> SessionId {
+    fn key(release: &Ended) -> SessionId {
         release.held.session_id
     }
 
-    async fn perform(&self, releases: Vec<Release>) -> Result<Vec<bool>, Fault> {
+    async fn perform(&self, releases: Vec<Ended>) -> Result<Vec<bool>, Fault> {
         let mut change = self.0.change().await?;
         let wanted = releases
             .iter()
-            .map(|Release { held, ago }| json!([held.session_id, held.generation, micros(*ago)]));
+            .map(|ended| json!([ended.held.session_id, ended.held.generation, micros(ended.ago())]));
         let wanted = json!(wanted.collect::<Vec<_>>()).to_string();
         let gone = change.rows(sqlx::query_as::<_, (i64, i64)>(LIVE).bind(wanted)).await?;
         leave(&mut change, &gone, Left::Told).await?;
         change.commit().await?;
         let gone: HashSet<_> = gone.into_iter().map(|(session, _)| session).collect();
-        let went = |release: &Release| gone.contains(&release.held.session_id.0);
+        let went = |release: &Ended| gone.contains(&release.held.session_id.0);
         Ok(releases.iter().map(went).collect())
     }
 }
