@@ -4,6 +4,12 @@
 //! Neither can be made from "now" here.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A duration as this module counts; one past the end of time is as long as time.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// Milliseconds on a process's monotonic clock, from an origin of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -6,7 +6,7 @@ use presence_core::{
     close::Reason,
     ids::ReplicaId,
     session::Rules,
-    time::{Time, UnixMicros},
+    time::{Time, UnixMicros, millis},
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,11 @@ impl Engine {
     pub fn moment(&self, at: UnixMicros) -> Time {
         let ahead = at.0.saturating_sub(self.deps.clock.wall().0) / 1_000;
         self.deps.clock.now().after(u64::try_from(ahead).unwrap_or(0))
+    }
+
+    /// When a socket that is told now to go is closed regardless.
+    pub fn drain_deadline(&self) -> Time {
+        self.deps.clock.now().after(millis(self.deps.config.session.drain_timeout.0))
     }
 
     /// When a client should come back, spread over the window that the table gives.

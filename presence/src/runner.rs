@@ -259,6 +259,10 @@ impl<T: Transport> Socket<T> {
         if let Some(transport) = &mut self.transport {
             transport.trust();
         }
+        if self.engine.draining.is_cancelled() {
+            // It took its seat after the room was told.
+            self.mailbox.command(Command::Drain { until: self.engine.drain_deadline() });
+        }
         Input::Connected { held: connected.held, expires: connected.expires }
     }
 

@@ -8,7 +8,7 @@ use crate::ports::{
 };
 use presence_core::{
     ids::{Account, Audience},
-    time::Time,
+    time::{Time, millis},
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -74,8 +74,7 @@ impl Decisions {
 
     pub(super) fn remember(&self, question: Question, allowed: bool) {
         let ttl = if allowed { self.options.allowed } else { self.options.denied };
-        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let until = self.clock.now().after(millis);
+        let until = self.clock.now().after(millis(ttl));
         self.lock().insert(question, Decision { allowed, until });
     }
 

@@ -1,7 +1,7 @@
 //! The machine's clocks and its randomness: the only place that reads them.
 
 use crate::ports::clock::Clock;
-use presence_core::time::{Time, UnixMicros};
+use presence_core::time::{Time, UnixMicros, millis};
 use std::time::SystemTime;
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
-        Time(u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX))
+        Time(millis(self.origin.elapsed()))
     }
 
     fn wall(&self) -> UnixMicros {

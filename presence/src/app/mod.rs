@@ -31,7 +31,7 @@ use crate::{
 };
 use axum::Router;
 use bus::OpenBus;
-use presence_core::{ids::ReplicaId, session::Rules};
+use presence_core::{ids::ReplicaId, session::Rules, time::millis};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +112,6 @@ fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
 }
 
 fn rules(config: &Config) -> Rules {
-    let millis = |period: Duration| u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
     Rules {
         auth_timeout: millis(config.native.auth_timeout.0),
         ping_interval: millis(config.native.ping_interval.0),

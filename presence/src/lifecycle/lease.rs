@@ -6,7 +6,7 @@ use crate::ports::{
     clock::Clock,
     session_store::{Replica, Replicas},
 };
-use presence_core::time::Time;
+use presence_core::time::{Time, millis};
 use std::{sync::Arc, time::Duration};
 
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +73,4 @@ impl Lease {
             Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "sweep lapsed replicas"),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 
 use super::lease::Lease;
 use crate::{engine::Engine, hub::Command, ports::session_store::Due};
-use presence_core::time::Time;
+use presence_core::time::millis;
 use std::{io, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,7 +33,7 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
             "other replicas could not be told; agents that come back there are replaced, not handed over"
         );
     }
-    let until = drained_by(engine);
+    let until = engine.drain_deadline();
     let told = engine.hub.command_all(Command::Drain { until });
     tracing::info!(
         told,
@@ -57,12 +57,4 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
         tracing::warn!("the lease could not be given back; it lapses by itself");
     }
     engine.tasks.stop().await;
-}
-
-fn drained_by(engine: &Engine) -> Time {
-    engine.deps.clock.now().after(millis(engine.deps.config.session.drain_timeout.0))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
