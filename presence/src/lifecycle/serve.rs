@@ -96,7 +96,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}. Another process may hold it; {setting} names another address")]
+#[error("cannot listen on {address}; {setting} names another address")]
 pub struct BindError {
     address: SocketAddr,
     setting: &'static str,
