@@ -79,35 +79,30 @@ impl Feeds {
 
     /// A subscription that ended is made anew; what was said meanwhile is made good by a resync.
     async fn listen_again(&self, room: &Room) -> Subscription {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            tokio::time::sleep(pause).await;
-            match self.bus.subscribe(room.classroom()).await {
-                Ok(subscription) => {
-                    self.resync(room, subscription.position).await;
-                    return subscription;
-                }
-                Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "subscribe again"),
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        tokio::time::sleep(FIRST_PAUSE).await;
+        let subscription = persist("subscribe again", || self.bus.subscribe(room.classroom())).await;
+        self.resync(room, subscription.position).await;
+        subscription
     }
 
     /// Tells the room its state as of `position`, once the store can be read.
     async fn resync(&self, room: &Room, position: u64) {
-        let mut pause = FIRST_PAUSE;
-        let roster = loop {
-            match self.store.roster(room.classroom()).await {
-                Ok(roster) => break roster,
-                Err(fault) => {
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "read roster for a resync");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-        };
+        let roster = persist("read roster for a resync", || self.store.roster(room.classroom())).await;
         let frame = encode(&ServerFrame::Resync(snapshot(position, roster)));
         let told = room.resync(&frame, position);
         tracing::info!(classroom = %room.classroom(), position, told, "resynced a room after a gap");
+    }
+}
+
+/// Tries until it works, or the room's task is stopped; the room has no use for less.
+async fn persist<T, F: Future<Output = Result<T, Fault>>>(what: &'static str, attempt: impl Fn() -> F) -> T {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "{what}"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -15,20 +15,13 @@ pub struct Composition;
 
 impl Commands for Composition {
     fn serve(&self, config: Config) -> Result<(), Failure> {
-        let runtime = runtime()?;
-        let logs = runtime
-            .block_on(async { telemetry::init(&config.log, &config.telemetry, &config.replica.label) });
-        // Kept until the runtime is done: it sends what is left of the traces.
-        let _guard = logs.map_err(|error| Failure::other("logs and traces cannot be started", error))?;
+        let (runtime, _guard) = with_logs(&config)?;
         runtime.block_on(serve(config))
     }
 
     fn migrate(&self, config: Config) -> Result<(), Failure> {
         install_crypto_provider();
-        let runtime = runtime()?;
-        let guard = runtime
-            .block_on(async { telemetry::init(&config.log, &config.telemetry, &config.replica.label) });
-        let _guard = guard.map_err(|error| Failure::other("logs cannot be started", error))?;
+        let (runtime, _guard) = with_logs(&config)?;
         let applied = runtime.block_on(store::migrate(&config))?;
         let (before, after) = (applied.before, applied.after);
         if before == after {
@@ -57,6 +50,12 @@ impl Commands for Composition {
     }
 }
 
-fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new().map_err(|error| Failure::other("the runtime cannot be started", error))
+/// A runtime, and logs and traces. The guard is to be kept until the runtime is done: it sends what is left of the
+/// traces.
+fn with_logs(config: &Config) -> Result<(Runtime, telemetry::Guard), Failure> {
+    let runtime = Runtime::new().map_err(|error| Failure::other("the runtime cannot be started", error))?;
+    let started =
+        runtime.block_on(async { telemetry::init(&config.log, &config.telemetry, &config.replica.label) });
+    let guard = started.map_err(|error| Failure::other("logs and traces cannot be started", error))?;
+    Ok((runtime, guard))
 }

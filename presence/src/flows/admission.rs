@@ -9,6 +9,7 @@ use crate::{
         authz::{Action, Object},
     },
 };
+use tracing::{Instrument as _, info_span};
 
 /// Why a flow did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,9 @@ impl From<authz::Error> for Error {
 
 /// Authenticates the token, and asks whether it admits the action.
 pub async fn admit(deps: &Deps, token: &str, action: Action, object: &Object) -> Result<Identity, Error> {
-    let identity = deps.authn.authenticate(token).await?;
-    deps.authz.authorize(&identity, action, object).await?;
+    let authenticating = deps.authn.authenticate(token).instrument(info_span!("authenticate"));
+    let identity = authenticating.await?;
+    let authorizing = deps.authz.authorize(&identity, action, object).instrument(info_span!("authorize"));
+    authorizing.await?;
     Ok(identity)
 }

@@ -6,12 +6,14 @@
 use crate::{
     engine::Engine,
     event::Event,
-    flows::release::release,
+    flows::{
+        admission::{Error, admit},
+        release::release,
+    },
     hub::{Mailbox, Room, Seat, Sitter, Stale},
     ports::{
         Fault,
-        authn::{self, Identity},
-        authz::{self, Action, Object},
+        authz::{Action, Object},
         bus::Backlog,
         session_store::{Claim, Claimed, Roster},
     },
@@ -80,8 +82,9 @@ pub async fn connect(
     request: Request,
     mailbox: &Arc<Mailbox>,
 ) -> Result<Connected, Refused> {
-    let identity = authenticate(engine, &request.token).await?;
-    authorize(engine, &identity, &request.classroom_id).await?;
+    let classroom = Object::Classroom(request.classroom_id.clone());
+    let admitted = admit(&engine.deps, &request.token.0, Action::Connect, &classroom).await;
+    let identity = admitted.map_err(refused)?;
     let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
     let key = SessionKey { agent_id, classroom_id: request.classroom_id };
     let claimed = claim(engine, &key, request.resume).await?;
@@ -106,43 +109,33 @@ pub async fn connect(
 }
 
 #[tracing::instrument(skip_all)]
-async fn authenticate(engine: &Engine, token: &Token) -> Result<Identity, Refused> {
-    engine.deps.authn.authenticate(&token.0).await.map_err(|error| match error {
-        authn::Error::Rejected(why) => {
-            tracing::info!(why, "refused a token");
-            Refused(Reason::Unauthenticated)
-        }
-        authn::Error::Unavailable => {
-            tracing::warn!("cannot verify a token: no signing keys");
-            Refused(Reason::Overloaded)
-        }
-    })
-}
-
-#[tracing::instrument(skip_all)]
-async fn authorize(engine: &Engine, who: &Identity, classroom: &ClassroomId) -> Result<(), Refused> {
-    let object = Object::Classroom(classroom.clone());
-    engine.deps.authz.authorize(who, Action::Connect, &object).await.map_err(|error| match error {
-        authz::Error::Denied => Refused(Reason::AccessDenied),
-        authz::Error::Unavailable => {
-            tracing::warn!("cannot authorise: the authorisation service is unavailable");
-            Refused(Reason::Overloaded)
-        }
-    })
-}
-
-#[tracing::instrument(skip_all)]
 async fn claim(engine: &Engine, key: &SessionKey, resume: Option<Resume>) -> Result<Claimed, Refused> {
     let claim = Claim {
         key: key.clone(),
         replica_id: engine.replica_id,
         resume: resume.map(|resume| SessionId(resume.session_id)),
     };
-    engine.deps.store.claim(claim).await.map_err(|fault| {
-        tracing::error!(error = &fault as &dyn std::error::Error, "claim session");
-        match fault {
-            Fault::Unavailable { .. } => Refused(Reason::Overloaded),
-            Fault::Failed { .. } => Refused(Reason::InternalServerError),
+    engine.deps.store.claim(claim).await.map_err(|fault| refused(Error::Store(fault)))
+}
+
+/// What the client is told of an error; the log is told the rest.
+fn refused(error: Error) -> Refused {
+    Refused(match error {
+        Error::Unauthenticated(why) => {
+            tracing::info!(why, "refused a token");
+            Reason::Unauthenticated
+        }
+        Error::Denied => Reason::AccessDenied,
+        Error::Unavailable(why) => {
+            tracing::warn!("{why}");
+            Reason::Overloaded
+        }
+        Error::Store(fault) => {
+            tracing::error!(error = &fault as &dyn std::error::Error, "claim session");
+            match fault {
+                Fault::Unavailable { .. } => Reason::Overloaded,
+                Fault::Failed { .. } => Reason::InternalServerError,
+            }
         }
     })
 }

@@ -68,17 +68,6 @@ impl Refusal {
     }
 }
 
-const POISONS: [Poison; 4] = [Poison::Subject, Poison::Body, Poison::Id, Poison::TooLarge];
-
-const fn poison_name(poison: Poison) -> &'static str {
-    match poison {
-        Poison::Subject => "subject",
-        Poison::Body => "body",
-        Poison::Id => "id",
-        Poison::TooLarge => "too_large",
-    }
-}
-
 impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -195,8 +184,8 @@ impl Metrics {
         for reason in Reason::ALL {
             show(&self.closes.get_or_create(&ByReason { reason: reason.row().name }));
         }
-        for poison in POISONS {
-            show(&self.poison.get_or_create(&ByKind { kind: poison_name(poison) }));
+        for poison in Poison::ALL {
+            show(&self.poison.get_or_create(&ByKind { kind: poison.as_str() }));
         }
         for cause in Refusal::ALL {
             show(&self.refused.get_or_create(&ByCause { cause: cause.as_str() }));
@@ -224,7 +213,7 @@ impl Metrics {
     }
 
     pub fn poison(&self, poison: Poison, count: u64) {
-        self.poison.get_or_create(&ByKind { kind: poison_name(poison) }).inc_by(count);
+        self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
     }
 
     /// `route` is the route's pattern, never the path itself.
