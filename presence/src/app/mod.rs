@@ -15,9 +15,10 @@ use crate::{
     config::Config,
     deps::Deps,
     doors,
-    engine::Engine,
+    engine::{Engine, Standing},
     feeds::Feeds,
     hub::Hub,
+    ledger::Ledger,
     lifecycle::{
         lease::{Lease, Terms},
         monitor::{Count, Monitor},
@@ -55,6 +56,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let deps = Arc::new(Deps {
         store: store.store.clone(),
         bus: bus.bus.clone(),
+        peers: bus.peers.clone(),
         authn: identity::authn(&config, clock.clone()).await?,
         authz: identity::authz(&config, clock.clone()).await?,
         clock,
@@ -102,6 +104,8 @@ fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
     Engine {
         rules: rules(&deps.config),
         replica_id: ReplicaId(uuid::Uuid::new_v4().as_u128()),
+        standing: Standing::default(),
+        ledger: Ledger::default(),
         hub,
         relay: Arc::new(Relay::counting(deps.metrics.outbox_published.clone())),
         feeds,
@@ -132,6 +136,7 @@ fn lease(engine: &Engine) -> Lease {
             label: config.replica.label.clone(),
             address: config.replica.address.clone(),
         },
+        standing: engine.standing.clone(),
         terms: Terms {
             ttl: config.session.lease_ttl.0,
             renew_every: config.session.lease_renew.0,

@@ -1,10 +1,13 @@
 //! This replica's lease: registered at the start, renewed while it lives, ended at a clean exit. Whoever holds one
 //! sweeps the sessions of replicas whose lease has lapsed.
 
-use crate::ports::{
-    Fault,
-    clock::Clock,
-    session_store::{Replica, Replicas},
+use crate::{
+    engine::Standing,
+    ports::{
+        Fault,
+        clock::Clock,
+        session_store::{Replica, Replicas},
+    },
 };
 use presence_core::time::{Time, millis};
 use std::{sync::Arc, time::Duration};
@@ -22,12 +25,14 @@ pub struct Lease {
     pub replicas: Arc<dyn Replicas>,
     pub clock: Arc<dyn Clock>,
     pub replica: Replica,
+    pub standing: Standing,
     pub terms: Terms,
 }
 
 impl Lease {
     pub async fn register(&self) -> Result<(), Fault> {
-        self.replicas.register(&self.replica, self.terms.ttl).await
+        self.standing.set(self.replicas.register(&self.replica, self.terms.ttl).await?);
+        Ok(())
     }
 
     /// Renews and sweeps for as long as it is polled.
@@ -67,7 +72,7 @@ impl Lease {
     }
 
     async fn sweep(&self) {
-        match self.replicas.sweep(self.terms.return_window).await {
+        match self.replicas.sweep(self.replica.id, self.terms.return_window).await {
             Ok(0) => {}
             Ok(swept) => tracing::info!(swept, "swept the sessions of lapsed replicas"),
             Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "sweep lapsed replicas"),
