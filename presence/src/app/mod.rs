@@ -92,7 +92,8 @@ async fn await_the_bus(engine: &Engine) {
     }
 }
 
-fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
+/// A replica's engine, before it has started anything.
+pub fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
     let hub = Arc::new(Hub::default());
     let feeds = Feeds {
         hub: hub.clone(),
@@ -126,7 +127,8 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
-fn lease(engine: &Engine) -> Lease {
+/// Its lease, not yet registered.
+pub fn lease(engine: &Engine) -> Lease {
     let config = &engine.deps.config;
     Lease {
         replicas: engine.deps.store.clone(),

@@ -3,9 +3,10 @@
 //! A task that the process cannot do without takes it down when it ends before its time. Others may end when they
 //! like, and a panic in one of them ends that one alone.
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{
     any::Any,
+    fmt,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -16,7 +17,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 type Panic = Box<dyn Any + Send>;
 
-#[derive(Debug, Clone, Default)]
+/// What the body of every task of a process is put into.
+pub type Embody = dyn Fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync;
+
+#[derive(Clone, Default)]
 pub struct Tasks {
     background: TaskTracker,
     /// Those that are waited for before the background is stopped.
@@ -24,6 +28,17 @@ pub struct Tasks {
     /// Cancelled: background tasks end.
     stop: CancellationToken,
     failed: Arc<Failure>,
+    /// In a simulation, a process among others, which can be stopped and killed; a real process is one already.
+    embody: Option<Arc<Embody>>,
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks")
+            .field("stop", &self.stop)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -33,18 +48,31 @@ struct Failure {
 }
 
 impl Tasks {
+    /// Tasks that share the fate of a simulated process.
+    pub fn embodied(embody: Arc<Embody>) -> Self {
+        Self { embody: Some(embody), ..Self::default() }
+    }
+
+    fn spawn(&self, tracker: &TaskTracker, work: impl Future<Output = ()> + Send + 'static) {
+        match &self.embody {
+            None => tracker.spawn(work),
+            Some(embody) => tracker.spawn(embody(Box::pin(work))),
+        };
+    }
+
     /// Starts a task that ends by itself, or at the stop.
     pub fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         let running = async move {
             let _ = stop.run_until_cancelled_owned(work).await;
         };
-        self.background.spawn(tracing::Instrument::instrument(running, tracing::debug_span!("task", name)));
+        let running = tracing::Instrument::instrument(running, tracing::debug_span!("task", name));
+        self.spawn(&self.background, running);
     }
 
     /// Starts a task that has something to finish, whatever else stops: a socket.
     pub fn start_to_finish(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.finishing.spawn(work);
+        self.spawn(&self.finishing, work);
     }
 
     /// Starts a task that may end, but whose panic would leave something undone: it ends the process.
@@ -64,7 +92,7 @@ impl Tasks {
         is_failure: fn(&Result<(), Panic>) -> bool,
     ) {
         let (stop, failed) = (self.stop.clone(), self.failed.clone());
-        self.background.spawn(async move {
+        self.spawn(&self.background, async move {
             let work = AssertUnwindSafe(work).catch_unwind();
             if let Some(ended) = stop.run_until_cancelled_owned(work).await
                 && is_failure(&ended)

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// The dialect of `/ws`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Native;
+pub struct Native;
 
 impl Dialect for Native {
     fn parse(&self, text: &[u8]) -> Result<Request, Malformed> {

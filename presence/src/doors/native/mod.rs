@@ -5,6 +5,7 @@ mod gate;
 pub mod handshake;
 mod socket;
 
+pub use frames::Native;
 pub use gate::Gate;
 pub use socket::{Limits, Socket};
 
@@ -87,7 +88,7 @@ async fn upgrade(State(door): State<Arc<Door>>, request: Request) -> Response<Bo
         let engine = door.engine.clone();
         door.engine.tasks.start_to_finish(async move {
             if let Some(socket) = upgrading.await {
-                crate::runner::run(engine, socket, &frames::Native, permit).await;
+                crate::runner::run(engine, socket, &Native, permit).await;
                 drop(peer);
             }
         });

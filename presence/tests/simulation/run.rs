@@ -1,0 +1,201 @@
+//! A run: a seed becomes a world, replicas, agents and a saboteur; then everything heals, calms down and is looked at.
+
+use crate::{
+    agent::{Agent, Role, Stage},
+    judge::judge,
+    publisher::publish,
+    replica::Fleet,
+    saboteur::Saboteur,
+    world::{World, defect::Defect},
+};
+use presence_api::history::{Act, Entry, Key};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    runtime::Builder,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Longer than any run takes, in its own time: somebody waits for ever.
+const WATCHDOG: Duration = Duration::from_mins(30);
+/// How long it may take until every agent is where it wants to be, once nothing goes wrong any more.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+/// Tokens that were issued before the calm have ended by then.
+const OLD_TOKENS: Duration = Duration::from_secs(62);
+/// Beyond everything that is eventual: a lease, the return window, a sweep, a half-open socket, a grace.
+const QUIET: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    pub(crate) defect: Option<Defect>,
+    pub(crate) traced: bool,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) history: Vec<Entry>,
+    /// What is wrong with it; nothing if it is good.
+    pub(crate) findings: Vec<String>,
+    pub(crate) trace: Vec<String>,
+}
+
+/// Plays a seed from its beginning to its end.
+pub(crate) fn run(seed: u64, options: Options) -> Outcome {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (world, mut findings) = runtime.block_on(async {
+        let world = World::new(seed, options.defect, options.traced);
+        let played = timeout(WATCHDOG, play(&world)).await;
+        let findings = played.unwrap_or_else(|_| vec!["end: the run did not come to its end".to_owned()]);
+        (world, findings)
+    });
+    drop(runtime);
+    let mut history = world.take_history();
+    // What follows is the way home, which is judged by what is left behind.
+    if let Some(quiet) = history.iter().position(|entry| entry.act == Act::Quiet {}) {
+        history.truncate(quiet + 1);
+    }
+    findings.extend(judge(&history));
+    Outcome { history, findings, trace: world.take_trace() }
+}
+
+async fn play(world: &Arc<World>) -> Vec<String> {
+    let stage = Arc::new(Stage {
+        world: world.clone(),
+        fleet: Fleet::default(),
+        actors: TaskTracker::new(),
+        calm: CancellationToken::new(),
+        over: CancellationToken::new(),
+    });
+    let saboteur = Saboteur::new(&stage);
+    saboteur.begin().await;
+    let agents = cast(&stage);
+    saboteur.work().await;
+    saboteur.heal().await;
+    stage.calm.cancel();
+    sleep(OLD_TOKENS).await;
+    let mut findings = settle(&agents).await;
+    let began = world.now();
+    sleep(QUIET).await;
+    dump(world);
+    let quiet = Entry { began, at: world.now(), actor: "saboteur".to_owned(), act: Act::Quiet {} };
+    world.enter(quiet);
+    findings.extend(go_home(&stage).await);
+    findings
+}
+
+/// Agents, some of them twice, and those who speak in their classrooms.
+fn cast(stage: &Arc<Stage>) -> Vec<(String, Arc<AtomicBool>)> {
+    let chance = stage.world.chance("cast");
+    let classrooms = chance.between(1..=3);
+    for number in 0..classrooms {
+        stage.actors.spawn(publish(stage.clone(), format!("room-{number}")));
+    }
+    let mut settled = vec![];
+    let mut former: Option<Role> = None;
+    for number in 0..chance.between(3..=12) {
+        let role = former.take().filter(|_| chance.percent(20)).unwrap_or_else(|| Role {
+            actor: String::new(),
+            account: format!("agent-{number}"),
+            classroom: format!("room-{}", chance.between(0..=classrooms - 1)),
+            forgets: chance.percent(25),
+            token_ms: if chance.percent(15) { chance.between(15_000..=60_000) } else { 3_600_000 },
+            temper: chance.between(2_000..=20_000),
+        });
+        former = Some(role.clone());
+        let role = Role { actor: format!("client-{number}"), ..role };
+        let agent = Agent::new(stage, role.clone());
+        settled.push((role.actor, agent.settled.clone()));
+        stage.actors.spawn(agent.live());
+    }
+    settled
+}
+
+async fn settle(agents: &[(String, Arc<AtomicBool>)]) -> Vec<String> {
+    let restless = || agents.iter().filter(|(_, settled)| !settled.load(Relaxed));
+    let waiting = async {
+        while restless().next().is_some() {
+            sleep(Duration::from_millis(250)).await;
+        }
+    };
+    if timeout(SETTLED_WITHIN, waiting).await.is_ok() {
+        return vec![];
+    }
+    restless()
+        .map(|(actor, _)| format!("end: {actor} is not where it wants to be, though nothing is wrong"))
+        .collect()
+}
+
+/// What the database holds.
+fn dump(world: &World) {
+    let now = world.now();
+    let tables = world.tables();
+    let key = |key: &presence_core::ids::SessionKey| Key {
+        agent_id: key.agent_id.to_string(),
+        classroom_id: key.classroom_id.to_string(),
+    };
+    let live = tables.sessions.iter().map(|(of, row)| Act::Live {
+        session_id: row.id.0,
+        key: key(of),
+        generation: row.generation.0,
+        replica: row.replica_id.to_string(),
+        started_at: row.started_at,
+    });
+    let ended = tables.history.iter().map(|ended| Act::Ended {
+        session_id: ended.id.0,
+        key: key(&ended.key),
+        started_at: ended.from,
+        ended_at: ended.to,
+    });
+    let waiting = tables.outbox.values().filter(|letter| letter.published_at.is_none());
+    let waiting = waiting.map(|letter| Act::Waiting {
+        session_id: letter.session_id.0,
+        operation: letter.operation.as_str().to_owned(),
+        key: key(&letter.key),
+    });
+    let lines: Vec<_> = live.chain(ended).chain(waiting).collect();
+    let count = |is: fn(&Act) -> bool| lines.iter().filter(|act| is(act)).count() as u64;
+    let dumped = Act::Dumped {
+        live: count(|act| matches!(act, Act::Live { .. })),
+        ended: count(|act| matches!(act, Act::Ended { .. })),
+        waiting: count(|act| matches!(act, Act::Waiting { .. })),
+    };
+    drop(tables);
+    for act in lines.into_iter().chain([dumped]) {
+        world.write(now, "reader", act);
+    }
+}
+
+/// Everybody leaves, every process ends: nothing may be left behind.
+async fn go_home(stage: &Stage) -> Vec<String> {
+    let (world, fleet) = (&stage.world, &stage.fleet);
+    stage.over.cancel();
+    stage.actors.close();
+    stage.actors.wait().await;
+    let living = fleet.living();
+    living.iter().for_each(|replica| replica.terminate());
+    let ending = async {
+        while !fleet.living().is_empty() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let mut findings = vec![];
+    if timeout(Duration::from_mins(1), ending).await.is_err() {
+        findings.extend(fleet.living().iter().map(|it| format!("end: {} does not exit", it.process.label)));
+    }
+    // A task that ends at the exit is polled once more.
+    sleep(Duration::from_millis(1)).await;
+    findings.extend(living.iter().filter_map(|it| it.left_behind()).map(|what| format!("end: {what}")));
+    let tables = world.tables();
+    let left: Vec<_> = tables.sessions.iter().filter(|_| !living.is_empty()).collect();
+    if !left.is_empty() {
+        findings.push(format!("end: sessions after everybody has gone home: {left:?}"));
+    }
+    findings
+}

@@ -1,0 +1,215 @@
+//! Who does things to replicas: deploys, kills, stops, cuts, outages, a stream that forgets. By the seed, at any moment
+//! and at any await point; and who sees to it that in the end everything is well again.
+
+use crate::{
+    agent::Stage,
+    chance::Chance,
+    replica::Replica,
+    world::process::{Blow, Side},
+};
+use presence_api::history::{Act, Entry};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+#[derive(Debug)]
+pub(crate) struct Saboteur {
+    stage: Arc<Stage>,
+    chance: Chance,
+    labels: AtomicU64,
+    /// Main functions; those of the dead never end.
+    mains: TaskTracker,
+    /// What is under way: outages, deploys.
+    under_way: TaskTracker,
+}
+
+impl Saboteur {
+    pub(crate) fn new(stage: &Arc<Stage>) -> Arc<Self> {
+        Arc::new(Self {
+            stage: stage.clone(),
+            chance: stage.world.chance("saboteur"),
+            labels: AtomicU64::new(0),
+            mains: TaskTracker::new(),
+            under_way: TaskTracker::new(),
+        })
+    }
+
+    /// The first replicas.
+    pub(crate) async fn begin(&self) {
+        for _ in 0..self.chance.between(2..=4) {
+            self.start_new();
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+
+    fn start(&self, label: &str) -> Arc<Replica> {
+        self.stage.fleet.start(&self.stage.world, label, &self.mains)
+    }
+
+    fn start_new(&self) -> Arc<Replica> {
+        let number = self.labels.fetch_add(1, Relaxed);
+        self.start(&format!("presence-{number}"))
+    }
+
+    /// Does things for a while.
+    pub(crate) async fn work(self: &Arc<Self>) {
+        let until = Instant::now() + self.chance.millis(10_000..=60_000);
+        let pace = self.chance.between(1_000..=10_000);
+        while Instant::now() < until {
+            sleep(self.chance.millis(1..=pace)).await;
+            self.do_something();
+        }
+    }
+
+    /// A replica to do something to; none of the last one is left.
+    fn victim(&self) -> Option<Arc<Replica>> {
+        self.chance.pick(&self.stage.fleet.living()).cloned()
+    }
+
+    fn do_something(self: &Arc<Self>) {
+        let Some(victim) = self.victim() else {
+            self.start_new();
+            return;
+        };
+        let me = self.clone();
+        let what = self.chance.between(0..=99);
+        self.under_way.spawn(async move {
+            match what {
+                0..=14 => me.deploy(victim).await,
+                15..=29 => me.crash(victim).await,
+                30..=44 => me.strike(victim).await,
+                45..=54 => me.freeze(&victim).await,
+                55..=74 => me.cut(&[victim]).await,
+                75..=82 => me.cut(&me.stage.fleet.living()).await,
+                83..=87 => me.shrink(&victim),
+                88..=93 => me.forget(),
+                _ => drop(me.start_new()),
+            }
+        });
+    }
+
+    /// A successor first, then the victim is asked to go.
+    async fn deploy(&self, victim: Arc<Replica>) {
+        let successor = self.start_new();
+        let ready_by = Instant::now() + Duration::from_secs(10);
+        while !successor.process.accepts.load(Relaxed) && Instant::now() < ready_by {
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.tell("drain", &victim);
+        victim.terminate();
+        if self.chance.percent(10) {
+            // Its grace period is shorter than its drain.
+            sleep(self.chance.millis(10..=5_000)).await;
+            victim.process.kill();
+        }
+    }
+
+    /// Fewer replicas than before, without a successor.
+    fn shrink(&self, victim: &Replica) {
+        if self.stage.fleet.accepting().len() > 1 {
+            self.tell("drain", victim);
+            victim.terminate();
+        }
+    }
+
+    /// kill -9, or the loss of the whole node; what comes back is another process, under the same name or not.
+    async fn crash(&self, victim: Arc<Replica>) {
+        let silently = self.chance.percent(30);
+        if silently {
+            victim.process.vanish()
+        } else {
+            victim.process.kill()
+        }
+        self.come_back(&victim, silently).await;
+    }
+
+    async fn come_back(&self, victim: &Replica, elsewhere: bool) {
+        sleep(self.chance.millis(200..=15_000)).await;
+        if elsewhere {
+            self.start_new()
+        } else {
+            self.start(&victim.process.label)
+        };
+    }
+
+    /// At an await point of its own.
+    async fn strike(&self, victim: Arc<Replica>) {
+        let blow = if self.chance.percent(70) { Blow::Kill } else { Blow::Stop };
+        victim.process.strike_after(self.chance.between(1..=400), blow);
+        sleep(self.chance.millis(1_000..=25_000)).await;
+        match blow {
+            Blow::Kill if victim.process.lives() => {}
+            Blow::Kill => self.come_back(&victim, false).await,
+            Blow::Stop => victim.process.wake(),
+        }
+    }
+
+    async fn freeze(&self, victim: &Replica) {
+        victim.process.stop();
+        sleep(self.chance.millis(100..=30_000)).await;
+        victim.process.wake();
+    }
+
+    /// From the store, the bus, or both.
+    async fn cut(&self, victims: &[Arc<Replica>]) {
+        let sides: &[Side] = match self.chance.between(0..=3) {
+            0 | 1 => &[Side::Store],
+            2 => &[Side::Bus],
+            _ => &[Side::Store, Side::Bus],
+        };
+        let began = self.stage.world.now();
+        let set = |cut| {
+            for victim in victims {
+                sides.iter().for_each(|side| victim.process.cut(*side, cut));
+            }
+        };
+        set(true);
+        sleep(self.chance.millis(50..=20_000)).await;
+        set(false);
+        let world = &self.stage.world;
+        for victim in victims {
+            let act = Act::Fault { what: format!("cut {sides:?}"), whom: victim.process.label.clone() };
+            world.enter(Entry { began, at: world.now(), actor: "saboteur".to_owned(), act });
+        }
+    }
+
+    fn forget(&self) {
+        if self.chance.percent(40) {
+            self.stage.world.stream.wipe();
+            self.tell_of("wipe", "stream");
+        } else {
+            let most = usize::try_from(self.chance.between(0..=20)).unwrap_or(0);
+            self.stage.world.stream.forget_all_but(most);
+            self.tell_of("forget", "stream");
+        }
+    }
+
+    fn tell(&self, what: &str, whom: &Replica) {
+        self.tell_of(what, &whom.process.label);
+    }
+
+    fn tell_of(&self, what: &str, whom: &str) {
+        let world = &self.stage.world;
+        let act = Act::Fault { what: what.to_owned(), whom: whom.to_owned() };
+        world.write(world.now(), "saboteur", act);
+    }
+
+    /// Nothing goes wrong any more, and there is somebody to go to.
+    pub(crate) async fn heal(&self) {
+        self.stage.world.weather.calm_down();
+        self.under_way.close();
+        self.under_way.wait().await;
+        for replica in self.stage.fleet.all() {
+            replica.process.disarm();
+            replica.process.wake();
+        }
+        self.start_new();
+        sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,57 @@
+//! Faults of the product that a run can be made to have, to see that it is caught. They live in the world alone: no
+//! product code knows of them.
+
+use std::str::FromStr;
+
+/// What is done wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// A dead replica's sessions lock their agents out until a replica of the same label registers.
+    LockedOut,
+    /// A replica that drains moves its sessions to history and tells nobody.
+    DrainedInSilence,
+    /// A session is given up by its key, whatever its id and generation.
+    ReleasedByKey,
+    /// A replica answers nobody while one of its clients does not read.
+    StalledByAClient,
+    /// An event that could not be published is forgotten.
+    ForgottenEvent,
+    /// A claim is taken whatever happened to its replica's lease meanwhile.
+    Unfenced,
+    /// What the store has under a replica's name and the replica does not know of stays for ever.
+    Unreconciled,
+    /// The late end of an old socket is believed, though the generation has grown.
+    GenerationIgnored,
+    /// Nobody ends the sessions of the dead.
+    Unswept,
+    /// `entered` is told again when a session is replaced.
+    EnteredAgain,
+}
+
+impl Defect {
+    pub(crate) const ALL: [(&'static str, Self); 10] = [
+        ("a-locked-out", Self::LockedOut),
+        ("b-drained-in-silence", Self::DrainedInSilence),
+        ("c-released-by-key", Self::ReleasedByKey),
+        ("d-stalled-by-a-client", Self::StalledByAClient),
+        ("e-forgotten-event", Self::ForgottenEvent),
+        ("unfenced", Self::Unfenced),
+        ("unreconciled", Self::Unreconciled),
+        ("generation-ignored", Self::GenerationIgnored),
+        ("unswept", Self::Unswept),
+        ("entered-again", Self::EnteredAgain),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, defect)| *defect == self).map_or("?", |(name, _)| name)
+    }
+}
+
+impl FromStr for Defect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|(name, _)| *name == text);
+        known.map(|(_, defect)| *defect).ok_or_else(|| format!("there is no defect `{text}`"))
+    }
+}
