@@ -20,7 +20,7 @@ use crate::{
     hub::Hub,
     ledger::Ledger,
     lifecycle::{
-        lease::{Lease, Terms},
+        lease::{Lease, Tenure, Terms},
         monitor::{Count, Monitor},
         serve::{self, Cap},
         shutdown,
@@ -137,6 +137,9 @@ fn lease(engine: &Engine) -> Lease {
             address: config.replica.address.clone(),
         },
         standing: engine.standing.clone(),
+        tenure: Tenure::new(config.session.lease_ttl.0),
+        relay: engine.relay.clone(),
+        metrics: engine.deps.metrics.clone(),
         terms: Terms {
             ttl: config.session.lease_ttl.0,
             renew_every: config.session.lease_renew.0,
