@@ -22,6 +22,7 @@ use crate::{
     lifecycle::{
         lease::{Lease, Tenure, Terms},
         monitor::{Count, Monitor},
+        reconcile::Reconcile,
         serve::{self, Cap},
         shutdown,
         tasks::Tasks,
@@ -155,6 +156,8 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     let relay = engine.relay.clone();
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
     engine.tasks.start_vital("lease", lease.clone().keep());
+    let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
+    engine.tasks.start_vital("reconcile", reconcile.run());
     if let Some(run) = bus.run {
         engine.tasks.start_vital("bus", run);
     }
