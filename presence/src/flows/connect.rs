@@ -93,7 +93,7 @@ pub async fn connect(
     let resume = request.resume.map(|resume| SessionId(resume.session_id));
     let claim = Claim { key: key.clone(), replica_id: engine.replica_id, fence, resume };
     let claimed = take(engine, claim).await?;
-    let line = engine.ledger.enter(claimed.held, engine.deps.clock.now(), mailbox);
+    let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
     let seated = sit_down(engine, &key, &claimed, request.resume, mailbox).await;
     let (seat, snapshot, missed) = match seated {
         Ok(seated) => seated,
