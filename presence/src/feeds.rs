@@ -56,6 +56,7 @@ impl Feeds {
         let mut was_empty = false;
         loop {
             tokio::select! {
+                biased;
                 arrival = subscription.arrivals.next() => match arrival {
                     Some(Arrival::Event(event)) => {
                         let (delivered, overflowed) = room.deliver(&event);

@@ -13,7 +13,7 @@ use presence_api::event::Operation;
 use presence_core::ids::{ReplicaId, SessionId, SessionKey};
 use prometheus_client::metrics::counter::Counter;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -130,6 +130,7 @@ impl Relay {
         orphans.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let due = tokio::select! {
+                biased;
                 () = self.work.notified() => Due::Of(me),
                 _ = orphans.tick() => Due::OlderThan(ORPHANED_AFTER),
             };
@@ -175,7 +176,7 @@ impl Relay {
 /// Publishes events of different keys side by side, those of one key one after the other. An event that fails holds
 /// back the later ones of its key.
 async fn publish(bus: &dyn Bus, due: Vec<Pending>) -> (Vec<Pending>, Option<Fault>) {
-    let mut by_key: HashMap<SessionKey, Vec<Pending>> = HashMap::new();
+    let mut by_key: BTreeMap<SessionKey, Vec<Pending>> = BTreeMap::new();
     for event in due {
         by_key.entry(event.key.clone()).or_default().push(event);
     }

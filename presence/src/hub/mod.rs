@@ -11,14 +11,14 @@ pub use room::{Room, Seat, Sitter, Stale};
 
 use presence_core::ids::{ClassroomId, SessionKey};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 
 /// The rooms that are occupied here, or were a moment ago.
 #[derive(Debug, Default)]
 pub struct Hub {
-    rooms: Mutex<HashMap<ClassroomId, Arc<Room>>>,
+    rooms: Mutex<BTreeMap<ClassroomId, Arc<Room>>>,
 }
 
 impl Hub {
@@ -55,7 +55,7 @@ impl Hub {
         rooms.iter().map(|room| room.command_all(command)).sum()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClassroomId, Arc<Room>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClassroomId, Arc<Room>>> {
         self.rooms.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

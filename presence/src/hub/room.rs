@@ -8,7 +8,7 @@ use presence_core::{
     session::Held,
 };
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::OnceCell;
@@ -26,7 +26,7 @@ pub struct Room {
 struct State {
     /// Every event up to here has been put into the mailboxes.
     position: u64,
-    members: HashMap<AgentId, Member>,
+    members: BTreeMap<AgentId, Member>,
     /// The hub has forgotten this room.
     closed: bool,
 }
@@ -168,7 +168,7 @@ impl Drop for Seat {
         if state.members.get(&self.agent).is_some_and(|member| member.generation == self.generation) {
             state.members.remove(&self.agent);
             if state.members.is_empty() {
-                state.members = HashMap::new();
+                state.members = BTreeMap::new();
             }
         }
     }

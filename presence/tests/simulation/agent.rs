@@ -45,7 +45,7 @@ pub(crate) struct Role {
     /// It never says what it had: a client of an older kind.
     pub(crate) forgets: bool,
     /// How long its tokens last.
-    pub(crate) token_ms: u64,
+    pub(crate) token_ms: i64,
     /// How often it does something, in milliseconds.
     pub(crate) temper: u64,
 }
@@ -119,6 +119,8 @@ impl Agent {
     fn hello(&mut self) -> Hello {
         self.sockets += 1;
         let Role { actor, account, classroom, forgets, token_ms, .. } = &self.role;
+        // What is quiet is not disturbed by a token's end.
+        let token_ms = if self.calm() { 3_600_000 } else { *token_ms };
         let resume = known(&self.known).filter(|_| !forgets);
         Hello {
             actor: actor.clone(),
@@ -127,7 +129,7 @@ impl Agent {
             key: Key { agent_id: format!("web.{account}.{AUDIENCE}"), classroom_id: classroom.clone() },
             number: self.sockets,
             resume,
-            until: self.stage.world.now() + token_ms.cast_signed() * 1_000,
+            until: self.stage.world.now() + token_ms * 1_000,
         }
     }
 

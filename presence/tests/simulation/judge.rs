@@ -1,82 +1,63 @@
-//! What a good history looks like. For now, the plainest of it.
+//! Who says whether a run was good: the one checker, by the settings that the simulated replicas have; and the run's own
+//! end, which no history shows.
 
-use presence_api::history::{Act, Entry, Outcome};
-use std::collections::{BTreeMap, BTreeSet};
+use presence_api::history::Entry;
+use presence_checker::{Invariant, Standing, Terms, Verdict};
+use std::fmt;
 
-/// What is wrong with it.
-pub(crate) fn judge(history: &[Entry]) -> Vec<String> {
-    let mut findings = vec![];
-    once(history, &mut findings);
-    alternation(history, &mut findings);
-    backing(history, &mut findings);
-    findings
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// The invariant, or the run's own end.
+    pub(crate) by: String,
+    pub(crate) what: String,
 }
 
-fn once(history: &[Entry], findings: &mut Vec<String>) {
-    let mut seen = BTreeSet::new();
-    for entry in history {
-        if let Act::Live { session_id, .. } | Act::Ended { session_id, .. } = &entry.act
-            && !seen.insert(*session_id)
-        {
-            findings.push(format!("I1: session {session_id} is there twice"));
-        }
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.by, self.what)
     }
 }
 
-fn alternation(history: &[Entry], findings: &mut Vec<String>) {
-    let mut by_key: BTreeMap<(String, String), Vec<(u64, String, i64)>> = BTreeMap::new();
-    for entry in history {
-        if let Act::Published { seq, id, about } = &entry.act
-            && let Some(agent) = &about.about
-        {
-            let key = (agent.clone(), about.classroom_id.clone());
-            by_key.entry(key).or_default().push((*seq, id.operation.clone(), id.sequence_id));
-        }
-    }
-    let live: BTreeSet<_> = history
-        .iter()
-        .filter_map(|entry| match &entry.act {
-            Act::Live { key, .. } => Some((key.agent_id.clone(), key.classroom_id.clone())),
-            _ => None,
-        })
-        .collect();
-    for (key, events) in by_key {
-        for (index, event) in events.iter().enumerate() {
-            let expected = if index % 2 == 0 { "entered" } else { "left" };
-            if event.1 != expected {
-                findings.push(format!("I3: {key:?} {events:?}"));
-                break;
-            }
-        }
-        if (events.len() % 2 == 1) != live.contains(&key) {
-            findings.push(format!("I4: {key:?} live: {} {events:?}", live.contains(&key)));
-        }
-    }
+/// Of the run's own end.
+pub(crate) fn at_the_end(what: impl Into<String>) -> Finding {
+    Finding { by: "end".to_owned(), what: what.into() }
 }
 
-fn backing(history: &[Entry], findings: &mut Vec<String>) {
-    let mut open: BTreeMap<(String, u64), (String, String)> = BTreeMap::new();
-    let mut live = BTreeSet::new();
-    for entry in history {
-        match &entry.act {
-            Act::Connect { socket, key, outcome: Outcome::Entered { .. }, .. } => {
-                open.insert((entry.actor.clone(), *socket), (key.agent_id.clone(), key.classroom_id.clone()));
-            }
-            Act::Closed { socket, .. } => drop(open.remove(&(entry.actor.clone(), *socket))),
-            Act::Live { key, .. } => drop(live.insert((key.agent_id.clone(), key.classroom_id.clone()))),
-            Act::Quiet {} => break,
-            _ => {}
+/// All invariants that a simulation has material for.
+pub(crate) const JUDGED: [Invariant; 9] = [
+    Invariant::I1,
+    Invariant::I2,
+    Invariant::I3,
+    Invariant::I4,
+    Invariant::I5,
+    Invariant::I6,
+    Invariant::I7,
+    Invariant::I9,
+    Invariant::I10,
+];
+
+/// A connect waits for its event and for a former holder, half a second and a third of one.
+const ENTER_WITHIN: u64 = 3_000;
+
+pub(crate) fn judge(history: &[Entry]) -> Verdict {
+    let terms = Terms { clock_ms: 0, enter_within_ms: Some(ENTER_WITHIN), ..Terms::default() };
+    presence_checker::judge(history, &terms)
+}
+
+pub(crate) fn findings(history: &[Entry], verdict: &Verdict) -> Vec<Finding> {
+    let quote = |line: &usize| history.get(*line).and_then(|entry| serde_json::to_string(entry).ok());
+    let worded = |finding: &presence_checker::Finding| {
+        let lines: Vec<_> = finding.lines.iter().filter_map(quote).collect();
+        Finding {
+            by: finding.invariant.to_string(),
+            what: format!("{}\n    {}", finding.what, lines.join("\n    ")),
         }
-    }
-    let open: BTreeMap<_, _> = open.into_iter().map(|(socket, key)| (key, socket)).collect();
-    for (key, socket) in &open {
-        if !live.contains(key) {
-            findings.push(format!("I5: {socket:?} is open without a row of {key:?}"));
-        }
-    }
-    for key in &live {
-        if !open.contains_key(key) {
-            findings.push(format!("I5: {key:?} is a ghost"));
-        }
-    }
+    };
+    verdict.findings.iter().map(worded).collect()
+}
+
+/// Which invariants it was judged by.
+pub(crate) fn judged(verdict: &Verdict) -> impl Iterator<Item = Invariant> + '_ {
+    JUDGED.into_iter().filter(|invariant| verdict.standing(*invariant) != Standing::NotJudged)
 }

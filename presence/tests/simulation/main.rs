@@ -16,6 +16,24 @@ mod world;
 use run::{Options, run};
 
 #[test]
+fn a_seed_is_the_same_run_each_time_it_is_played() {
+    for seed in 1..=10 {
+        let traced = || run(seed, Options { traced: true, ..Options::default() }).trace;
+        let (first, second) = (traced(), traced());
+        let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+        if let Some(at) = differs {
+            let from = at.saturating_sub(6);
+            panic!(
+                "seed {seed}, line {at}:\n{}\n---\n{}",
+                first[from..=at].join("\n"),
+                second[from..=at].join("\n")
+            );
+        }
+        assert_eq!(first.len(), second.len(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_seed() {
     let seed = std::env::var("PRESENCE_SIM_SEED").map_or(1, |seed| seed.parse().unwrap());
     let count: u64 = std::env::var("PRESENCE_SIM_SEEDS").map_or(1, |seed| seed.parse().unwrap());
@@ -28,7 +46,10 @@ fn a_seed() {
         }
         if !outcome.findings.is_empty() {
             bad += 1;
-            println!("seed {seed}: {:#?}", outcome.findings);
+            println!("seed {seed}:");
+            for finding in &outcome.findings {
+                println!("  {finding}");
+            }
         }
         if count == 1 {
             println!("{} lines", outcome.history.len());

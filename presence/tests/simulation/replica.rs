@@ -16,7 +16,7 @@ use presence::{
     deps::Deps,
     doors::native::Native,
     engine::Engine,
-    lifecycle::{lease::Lease, shutdown, tasks::Tasks},
+    lifecycle::{lease::Lease, reconcile::Reconcile, shutdown, tasks::Tasks},
     ports::clock::Clock,
     runner,
     telemetry::Metrics,
@@ -132,7 +132,8 @@ impl Replica {
         engine.tasks.start_vital("relay", relay.run(deps.store.clone(), deps.bus.clone(), engine.replica_id));
         engine.tasks.start_vital("lease", self.lease.clone().keep());
         if !self.world.has(Defect::Unreconciled) {
-            // To come: what looks for ghosts.
+            let reconcile = Reconcile { engine: engine.clone(), tenure: self.lease.tenure.clone() };
+            engine.tasks.start_vital("reconcile", reconcile.run());
         }
     }
 

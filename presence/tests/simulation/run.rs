@@ -2,13 +2,14 @@
 
 use crate::{
     agent::{Agent, Role, Stage},
-    judge::judge,
+    judge::{Finding, at_the_end, findings, judge},
     publisher::publish,
     replica::Fleet,
     saboteur::Saboteur,
     world::{World, defect::Defect},
 };
 use presence_api::history::{Act, Entry, Key};
+use presence_checker::Verdict;
 use std::{
     sync::{
         Arc,
@@ -42,18 +43,18 @@ pub(crate) struct Options {
 pub(crate) struct Outcome {
     pub(crate) history: Vec<Entry>,
     /// What is wrong with it; nothing if it is good.
-    pub(crate) findings: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) verdict: Verdict,
     pub(crate) trace: Vec<String>,
 }
 
 /// Plays a seed from its beginning to its end.
 pub(crate) fn run(seed: u64, options: Options) -> Outcome {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let (world, mut findings) = runtime.block_on(async {
+    let (world, mut found) = runtime.block_on(async {
         let world = World::new(seed, options.defect, options.traced);
         let played = timeout(WATCHDOG, play(&world)).await;
-        let findings = played.unwrap_or_else(|_| vec!["end: the run did not come to its end".to_owned()]);
-        (world, findings)
+        (world.clone(), played.unwrap_or_else(|_| vec![at_the_end("the run did not come to its end")]))
     });
     drop(runtime);
     let mut history = world.take_history();
@@ -61,11 +62,12 @@ pub(crate) fn run(seed: u64, options: Options) -> Outcome {
     if let Some(quiet) = history.iter().position(|entry| entry.act == Act::Quiet {}) {
         history.truncate(quiet + 1);
     }
-    findings.extend(judge(&history));
-    Outcome { history, findings, trace: world.take_trace() }
+    let verdict = judge(&history);
+    found.extend(findings(&history, &verdict));
+    Outcome { history, findings: found, verdict, trace: world.take_trace() }
 }
 
-async fn play(world: &Arc<World>) -> Vec<String> {
+async fn play(world: &Arc<World>) -> Vec<Finding> {
     let stage = Arc::new(Stage {
         world: world.clone(),
         fleet: Fleet::default(),
@@ -105,7 +107,11 @@ fn cast(stage: &Arc<Stage>) -> Vec<(String, Arc<AtomicBool>)> {
             account: format!("agent-{number}"),
             classroom: format!("room-{}", chance.between(0..=classrooms - 1)),
             forgets: chance.percent(25),
-            token_ms: if chance.percent(15) { chance.between(15_000..=60_000) } else { 3_600_000 },
+            token_ms: if chance.percent(15) {
+                chance.between(15_000..=60_000).cast_signed()
+            } else {
+                3_600_000
+            },
             temper: chance.between(2_000..=20_000),
         });
         former = Some(role.clone());
@@ -117,7 +123,7 @@ fn cast(stage: &Arc<Stage>) -> Vec<(String, Arc<AtomicBool>)> {
     settled
 }
 
-async fn settle(agents: &[(String, Arc<AtomicBool>)]) -> Vec<String> {
+async fn settle(agents: &[(String, Arc<AtomicBool>)]) -> Vec<Finding> {
     let restless = || agents.iter().filter(|(_, settled)| !settled.load(Relaxed));
     let waiting = async {
         while restless().next().is_some() {
@@ -128,7 +134,7 @@ async fn settle(agents: &[(String, Arc<AtomicBool>)]) -> Vec<String> {
         return vec![];
     }
     restless()
-        .map(|(actor, _)| format!("end: {actor} is not where it wants to be, though nothing is wrong"))
+        .map(|(actor, _)| at_the_end(format!("{actor} is not where it wants to be, though nothing is wrong")))
         .collect()
 }
 
@@ -144,7 +150,7 @@ fn dump(world: &World) {
         session_id: row.id.0,
         key: key(of),
         generation: row.generation.0,
-        replica: row.replica_id.to_string(),
+        replica: world.label_of(row.replica_id),
         started_at: row.started_at,
     });
     let ended = tables.history.iter().map(|ended| Act::Ended {
@@ -173,7 +179,7 @@ fn dump(world: &World) {
 }
 
 /// Everybody leaves, every process ends: nothing may be left behind.
-async fn go_home(stage: &Stage) -> Vec<String> {
+async fn go_home(stage: &Stage) -> Vec<Finding> {
     let (world, fleet) = (&stage.world, &stage.fleet);
     stage.over.cancel();
     stage.actors.close();
@@ -187,15 +193,17 @@ async fn go_home(stage: &Stage) -> Vec<String> {
     };
     let mut findings = vec![];
     if timeout(Duration::from_mins(1), ending).await.is_err() {
-        findings.extend(fleet.living().iter().map(|it| format!("end: {} does not exit", it.process.label)));
+        findings.extend(
+            fleet.living().iter().map(|it| at_the_end(format!("{} does not exit", it.process.label))),
+        );
     }
     // A task that ends at the exit is polled once more.
     sleep(Duration::from_millis(1)).await;
-    findings.extend(living.iter().filter_map(|it| it.left_behind()).map(|what| format!("end: {what}")));
+    findings.extend(living.iter().filter_map(|it| it.left_behind()).map(at_the_end));
     let tables = world.tables();
     let left: Vec<_> = tables.sessions.iter().filter(|_| !living.is_empty()).collect();
     if !left.is_empty() {
-        findings.push(format!("end: sessions after everybody has gone home: {left:?}"));
+        findings.push(at_the_end(format!("sessions after everybody has gone home: {left:?}")));
     }
     findings
 }

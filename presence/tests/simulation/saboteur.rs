@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Saboteur {
     stage: Arc<Stage>,
     chance: Chance,
+    began: i64,
     labels: AtomicU64,
     /// Main functions; those of the dead never end.
     mains: TaskTracker,
@@ -34,6 +35,7 @@ impl Saboteur {
         Arc::new(Self {
             stage: stage.clone(),
             chance: stage.world.chance("saboteur"),
+            began: stage.world.now(),
             labels: AtomicU64::new(0),
             mains: TaskTracker::new(),
             under_way: TaskTracker::new(),
@@ -202,7 +204,12 @@ impl Saboteur {
 
     /// Nothing goes wrong any more, and there is somebody to go to.
     pub(crate) async fn heal(&self) {
-        self.stage.world.weather.calm_down();
+        let world = &self.stage.world;
+        if world.weather.is_bad() {
+            let act = Act::Fault { what: "weather".to_owned(), whom: "everybody".to_owned() };
+            world.enter(Entry { began: self.began, at: world.now(), actor: "saboteur".to_owned(), act });
+        }
+        world.weather.calm_down();
         self.under_way.close();
         self.under_way.wait().await;
         for replica in self.stage.fleet.all() {

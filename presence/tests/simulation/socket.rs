@@ -15,10 +15,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a client waits for the answer to its first frame.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A server pings every half minute: whoever hears nothing for longer is alone.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// How long it takes until both ends of a silent socket know, in microseconds.
+pub(crate) const SILENCE_LASTS: i64 = 40_000_000;
 
 /// Who knocks, and what it knows.
 #[derive(Debug, Clone)]
@@ -63,6 +69,7 @@ pub(crate) struct Socket {
     hello: Hello,
     end: Option<ClientEnd>,
     known: Known,
+    alive_until: Instant,
 }
 
 /// Asks for a session on a new socket.
@@ -73,7 +80,8 @@ pub(crate) async fn knock(
     known: &Known,
 ) -> Result<Socket, Refused> {
     let began = world.now();
-    let mut socket = Socket { world: world.clone(), hello, end, known: known.clone() };
+    let alive_until = Instant::now() + SILENCE;
+    let mut socket = Socket { world: world.clone(), hello, end, known: known.clone(), alive_until };
     let (outcome, refused) = match timeout(PATIENCE, socket.introduce()).await {
         Ok((outcome, refused)) => (outcome, refused),
         Err(_) => {
@@ -162,7 +170,12 @@ impl Socket {
     pub(crate) async fn next(&mut self) -> News {
         loop {
             let Some(end) = &mut self.end else { return News::Over { again: true } };
-            match end.read().await {
+            let Ok(frame) = timeout_at(self.alive_until, end.read()).await else {
+                end.reset();
+                return self.over(Side::Broken, None);
+            };
+            self.alive_until = Instant::now() + SILENCE;
+            match frame {
                 FromServer::Ping => end.send(FromClient::Pong),
                 FromServer::Text(text) => {
                     if let Some(news) = self.understand(&text) {
@@ -239,6 +252,11 @@ impl Socket {
     pub(crate) fn abandon(mut self) {
         if let Some(end) = self.end.take() {
             end.silence();
+            let (began, whom) = (self.world.now(), self.hello.actor.clone());
+            // Until the server has missed a pong.
+            let at = began + SILENCE_LASTS;
+            let act = Act::Fault { what: "silence".to_owned(), whom };
+            self.world.enter(Entry { began, at, actor: "saboteur".to_owned(), act });
             self.write(Act::Closed { socket: self.hello.number, by: Side::Broken, code: None });
         }
     }

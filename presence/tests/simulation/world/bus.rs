@@ -19,7 +19,7 @@ use presence::{
 use presence_api::event::Operation;
 use presence_core::ids::ClassroomId;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 
 #[derive(Debug)]
 pub(crate) struct SharedBus {
@@ -56,7 +56,6 @@ impl Bus for SharedBus {
             process: self.process.clone(),
             classroom: classroom.clone(),
             position,
-            bell: self.world.stream.listen(),
         };
         let arrivals = stream::unfold(ear, |mut ear| async move {
             let arrival = ear.next().await?;
@@ -95,7 +94,6 @@ struct Ear {
     process: Arc<Process>,
     classroom: ClassroomId,
     position: u64,
-    bell: watch::Receiver<u64>,
 }
 
 impl Ear {
@@ -105,7 +103,8 @@ impl Ear {
                 sleep(Duration::from_millis(50)).await;
                 continue;
             }
-            self.bell.mark_unchanged();
+            let world = self.world.clone();
+            let rings = world.stream.listen();
             let next = if self.position == 0 {
                 Next::Gap(self.world.stream.last())
             } else {
@@ -121,7 +120,7 @@ impl Ear {
                     self.position = position;
                     return Some(Arrival::Gap { position });
                 }
-                Next::Nothing => self.bell.changed().await.ok()?,
+                Next::Nothing => rings.await,
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::chance::Chance;
 use defect::Defect;
 use peers::Inboxes;
 use presence_api::history::{Act, Entry};
+use presence_core::ids::ReplicaId;
 use process::Process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stream::Stream;
@@ -108,6 +109,12 @@ impl World {
     /// All that there ever were, in the order of their starts.
     pub(crate) fn processes(&self) -> Vec<Arc<Process>> {
         lock(&self.processes).clone()
+    }
+
+    pub(crate) fn label_of(&self, id: ReplicaId) -> String {
+        let processes = lock(&self.processes);
+        let process = processes.iter().find(|process| process.id == id);
+        process.map_or_else(|| id.to_string(), |process| process.label.clone())
     }
 
     pub(crate) fn take_history(&self) -> Vec<Entry> {

@@ -103,10 +103,10 @@ impl Process {
         matches!(self.state(), State::Runs | State::Stopped)
     }
 
-    fn fault(&self, began: i64, what: &str) {
+    fn fault(&self, (began, at): (i64, i64), what: &str) {
         if let Some(world) = self.world.upgrade() {
             let act = Act::Fault { what: what.to_owned(), whom: self.label.clone() };
-            world.enter(Entry { began, at: world.now(), actor: "saboteur".to_owned(), act });
+            world.enter(Entry { began, at, actor: "saboteur".to_owned(), act });
         }
     }
 
@@ -125,7 +125,7 @@ impl Process {
 
     pub(crate) fn kill(&self) {
         if self.end(State::Dead) {
-            self.fault(self.now(), "kill");
+            self.fault((self.now(), self.now()), "kill");
         }
     }
 
@@ -151,7 +151,10 @@ impl Process {
     pub(crate) fn vanish(&self) {
         let links = std::mem::take(&mut lock(&self.inner).links);
         links.iter().filter_map(Weak::upgrade).for_each(|link| link.silence());
-        self.kill();
+        let began = self.now();
+        if self.end(State::Dead) {
+            self.fault((began, began + crate::socket::SILENCE_LASTS), "vanish");
+        }
     }
 
     pub(crate) fn stop(&self) {
@@ -171,7 +174,7 @@ impl Process {
         inner.state = State::Runs;
         let (wakers, began) = (std::mem::take(&mut inner.wakers), inner.stopped_at);
         drop(inner);
-        self.fault(began, "stop");
+        self.fault((began, self.now()), "stop");
         wakers.into_iter().for_each(Waker::wake);
     }
 

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::Notified};
 
 /// Where positions begin.
 const FIRST: u64 = 1_000;
@@ -21,7 +21,7 @@ const FIRST: u64 = 1_000;
 pub(crate) struct Stream {
     kept: Mutex<Kept>,
     /// Rings when there is something new.
-    bell: watch::Sender<u64>,
+    bell: Notify,
 }
 
 #[derive(Debug)]
@@ -64,15 +64,16 @@ impl Stream {
             floor: FIRST,
             forgotten: BTreeMap::new(),
         };
-        Self { kept: Mutex::new(kept), bell: watch::Sender::new(0) }
+        Self { kept: Mutex::new(kept), bell: Notify::new() }
     }
 
     pub(crate) fn last(&self) -> u64 {
         lock(&self.kept).last
     }
 
-    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
-        self.bell.subscribe()
+    /// Rings at whatever comes after this. (A `watch` wakes its receivers in an order of its own chance.)
+    pub(crate) fn listen(&self) -> Notified<'_> {
+        self.bell.notified()
     }
 
     /// Returns where it stands; of a message that was published before, where it stood.
@@ -94,7 +95,7 @@ impl Stream {
         if !event.internal {
             world.write(world.now(), "witness", published(&event));
         }
-        self.bell.send_replace(seq);
+        self.bell.notify_waiters();
         seq
     }
 
@@ -107,7 +108,7 @@ impl Stream {
             }
         }
         drop(kept);
-        self.bell.send_modify(|_| ());
+        self.bell.notify_waiters();
     }
 
     /// The stream is made anew: what it held is gone, its positions lie above all former ones.
@@ -117,7 +118,7 @@ impl Stream {
         kept.last += 1_000;
         kept.floor = kept.last;
         drop(kept);
-        self.bell.send_modify(|_| ());
+        self.bell.notify_waiters();
     }
 
     pub(crate) fn next(&self, classroom: &ClassroomId, after: u64) -> Next {

@@ -50,6 +50,12 @@ impl Weather {
         *lock(&self.climate) = CALM;
     }
 
+    /// Whether it disturbs everybody while it lasts.
+    pub(crate) fn is_bad(&self) -> bool {
+        let climate = *lock(&self.climate);
+        climate.slowness > 1_000 || climate.failing > 10
+    }
+
     pub(crate) fn lot(&self) -> Lot {
         let climate = *lock(&self.climate);
         let fails = self.chance.per_mille(climate.failing);
