@@ -10,7 +10,7 @@ use presence_core::{
     time::Time,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -49,6 +49,13 @@ impl Ledger {
             (Held { session_id: *id, generation: entry.generation }, entry.since)
         };
         self.lock().iter().map(held).collect()
+    }
+
+    /// Those that have a socket which hears commands.
+    pub fn with_sockets(&self) -> HashSet<Held> {
+        let entries = self.lock();
+        let has_socket = entries.iter().filter(|(_, entry)| entry.mailbox.strong_count() > 0);
+        has_socket.map(|(id, entry)| Held { session_id: *id, generation: entry.generation }).collect()
     }
 
     /// Where the socket of a session hears commands, if it still has one.
