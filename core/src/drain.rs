@@ -96,7 +96,7 @@ pub fn shuffle<T>(items: &mut [T], seed: u64) {
     }
 }
 
-/// Steele, Lea and Flood's SplitMix64: good enough for an order, never for a secret.
+/// Steele, Lea and Flood's `SplitMix64`: good enough for an order, never for a secret.
 fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *state;
