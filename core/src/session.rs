@@ -366,7 +366,7 @@ fn waiting(phase: Phase, input: Input, now: Time) -> (Phase, Effects) {
         _ => {}
     }
     let over = now >= until || leave_by.is_some_and(|by| now >= by);
-    if over && matches!(input, Input::Tick | Input::Drain { .. }) {
+    if matches!(input, Input::Evicted) || over && matches!(input, Input::Tick | Input::Drain { .. }) {
         (Phase::Gone, vec![Effect::Release { held, ended: since }])
     } else {
         (Phase::Lost { held, since, until, leave_by }, vec![])
