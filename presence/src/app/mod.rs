@@ -153,16 +153,22 @@ pub fn lease(engine: &Engine) -> Lease {
     }
 }
 
-/// Starts what the process cannot do without.
-fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, open: (Count, OpenBus)) {
-    let (statements, bus) = open;
-    let Deps { store: outbox, bus: events, metrics, .. } = &*engine.deps;
+/// Starts what makes an engine a replica among others.
+pub fn start_replica(engine: &Arc<Engine>, lease: &Arc<Lease>) {
+    let Deps { store: outbox, bus: events, .. } = &*engine.deps;
     let relay = engine.relay.clone();
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
     engine.tasks.start_vital("peers", answer_peers(engine.clone()));
     engine.tasks.start_vital("lease", lease.clone().keep());
     let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
     engine.tasks.start_vital("reconcile", reconcile.run());
+}
+
+/// Starts what the process cannot do without.
+fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, open: (Count, OpenBus)) {
+    let (statements, bus) = open;
+    let Deps { store: outbox, bus: events, metrics, .. } = &*engine.deps;
+    start_replica(engine, lease);
     if let Some(run) = bus.run {
         engine.tasks.start_vital("bus", run);
     }

@@ -3,7 +3,6 @@
 use crate::world::{
     World,
     bus::SharedBus,
-    defect::Defect,
     identity::{Admitting, ItsClock, Trusting},
     link::{ClientEnd, Link},
     peers::SharedPeers,
@@ -16,10 +15,10 @@ use presence::{
     deps::Deps,
     doors::native::Native,
     engine::Engine,
-    lifecycle::{lease::Lease, reconcile::Reconcile, shutdown, tasks::Tasks},
+    lifecycle::{drain::Drainer, lease::Lease, shutdown, tasks::Tasks},
     ports::clock::Clock,
     runner,
-    telemetry::Metrics,
+    telemetry::{Metrics, Readiness},
 };
 use presence_core::ids::ReplicaId;
 use std::{
@@ -34,6 +33,7 @@ pub(crate) struct Replica {
     pub(crate) process: Arc<Process>,
     pub(crate) engine: Arc<Engine>,
     lease: Arc<Lease>,
+    pub(crate) drainer: Arc<Drainer>,
     terminate: CancellationToken,
 }
 
@@ -104,7 +104,9 @@ impl Replica {
         };
         let engine = Arc::new(Engine { replica_id: id, ..app::engine(Arc::new(deps), tasks) });
         let lease = Arc::new(app::lease(&engine));
-        Arc::new(Self { world: world.clone(), process, engine, lease, terminate: CancellationToken::new() })
+        let drainer = Arc::new(Drainer::new(engine.clone(), Arc::new(Readiness::default())));
+        let terminate = CancellationToken::new();
+        Arc::new(Self { world: world.clone(), process, engine, lease, drainer, terminate })
     }
 
     /// The process's whole life, as `app::serve` has it.
@@ -113,7 +115,8 @@ impl Replica {
         while self.lease.register().await.is_err() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        self.start();
+        app::start_replica(&self.engine, &self.lease);
+        self.engine.tasks.start_vital("drain", self.drainer.clone().run());
         self.process.accepts.store(true, Relaxed);
         tokio::select! {
             biased;
@@ -121,20 +124,8 @@ impl Replica {
             () = self.engine.tasks.failed() => {}
         }
         self.process.accepts.store(false, Relaxed);
-        shutdown::shut_down(&self.engine, &self.lease).await;
+        shutdown::shut_down(&self.engine, &self.drainer, &self.lease).await;
         self.process.exited();
-    }
-
-    fn start(&self) {
-        let engine = &self.engine;
-        let deps = &engine.deps;
-        let relay = engine.relay.clone();
-        engine.tasks.start_vital("relay", relay.run(deps.store.clone(), deps.bus.clone(), engine.replica_id));
-        engine.tasks.start_vital("lease", self.lease.clone().keep());
-        if !self.world.has(Defect::Unreconciled) {
-            let reconcile = Reconcile { engine: engine.clone(), tenure: self.lease.tenure.clone() };
-            engine.tasks.start_vital("reconcile", reconcile.run());
-        }
     }
 
     /// As SIGTERM.
@@ -144,7 +135,7 @@ impl Replica {
 
     /// A socket to this replica; none where nobody answers the handshake, or it is refused.
     pub(crate) fn accept(&self) -> Option<ClientEnd> {
-        if !self.process.lives() || self.engine.draining.is_cancelled() {
+        if !self.process.lives() || self.engine.draining.is_on() {
             return None;
         }
         let (link, server, client) = Link::open(&self.world);

@@ -89,8 +89,10 @@ impl Saboteur {
                 45..=54 => me.freeze(&victim).await,
                 55..=74 => me.cut(&[victim]).await,
                 75..=82 => me.cut(&me.stage.fleet.living()).await,
-                83..=87 => me.shrink(&victim),
-                88..=93 => me.forget(),
+                83..=86 => me.shrink(&victim),
+                87..=90 => me.shed(&victim),
+                91..=93 => me.change_its_mind(&victim).await,
+                94..=97 => me.forget(),
                 _ => drop(me.start_new()),
             }
         });
@@ -117,6 +119,32 @@ impl Saboteur {
         if self.stage.fleet.accepting().len() > 1 {
             self.tell("drain", victim);
             victim.terminate();
+        }
+    }
+
+    /// Some of its agents are to go elsewhere.
+    fn shed(&self, victim: &Replica) {
+        let agents = u32::try_from(self.chance.between(1..=4)).unwrap_or(1);
+        if victim.process.runs() && victim.drainer.shed(agents).is_ok() {
+            self.tell("shed", victim);
+        }
+    }
+
+    /// A drain that is called off.
+    async fn change_its_mind(&self, victim: &Replica) {
+        if !victim.process.runs() {
+            return;
+        }
+        self.tell("drain", victim);
+        victim.process.accepts.store(false, Relaxed);
+        victim.drainer.drain();
+        sleep(self.chance.millis(10..=9_000)).await;
+        while victim.process.lives() && !victim.process.runs() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        if victim.process.runs() && victim.drainer.undrain().is_ok() {
+            self.tell("undrain", victim);
+            victim.process.accepts.store(true, Relaxed);
         }
     }
 

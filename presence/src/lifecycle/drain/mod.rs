@@ -28,8 +28,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub enum Phase {
     #[default]
     Serving,
-    Draining { until: Time },
-    Drained { until: Time },
+    Draining {
+        until: Time,
+    },
+    Drained {
+        until: Time,
+    },
 }
 
 /// Whether this replica lets go of its sockets. No `watch`: that wakes who waits in an order of its own chance, and a

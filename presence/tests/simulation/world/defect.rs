@@ -1,8 +1,6 @@
 //! Faults of the product that a run can be made to have, to see that it is caught. They live in the world alone: no
 //! product code knows of them.
 
-use std::str::FromStr;
-
 /// What is done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Defect {
@@ -26,32 +24,4 @@ pub(crate) enum Defect {
     Unswept,
     /// `entered` is told again when a session is replaced.
     EnteredAgain,
-}
-
-impl Defect {
-    pub(crate) const ALL: [(&'static str, Self); 10] = [
-        ("a-locked-out", Self::LockedOut),
-        ("b-drained-in-silence", Self::DrainedInSilence),
-        ("c-released-by-key", Self::ReleasedByKey),
-        ("d-stalled-by-a-client", Self::StalledByAClient),
-        ("e-forgotten-event", Self::ForgottenEvent),
-        ("unfenced", Self::Unfenced),
-        ("unreconciled", Self::Unreconciled),
-        ("generation-ignored", Self::GenerationIgnored),
-        ("unswept", Self::Unswept),
-        ("entered-again", Self::EnteredAgain),
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, defect)| *defect == self).map_or("?", |(name, _)| name)
-    }
-}
-
-impl FromStr for Defect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|(name, _)| *name == text);
-        known.map(|(_, defect)| *defect).ok_or_else(|| format!("there is no defect `{text}`"))
-    }
 }

@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) defect: Option<Defect>,
     pub(crate) weather: Weather,
     tables: Mutex<Tables>,
+    last_statement: Mutex<i64>,
     pub(crate) stream: Stream,
     inboxes: Mutex<Inboxes>,
     processes: Mutex<Vec<Arc<Process>>>,
@@ -55,6 +56,7 @@ impl World {
             defect,
             weather: Weather::of(seed),
             tables: Mutex::new(Tables::new(defect)),
+            last_statement: Mutex::default(),
             stream: Stream::new(),
             inboxes: Mutex::default(),
             processes: Mutex::default(),
@@ -96,6 +98,13 @@ impl World {
             let line = format!("{:>4}.{:06} {}", micros / 1_000_000, micros % 1_000_000, what());
             lock(trace).push(line);
         }
+    }
+
+    /// The database's clock: statements lie ten microseconds apart, as they would.
+    pub(crate) fn statement_time(&self) -> i64 {
+        let mut last = lock(&self.last_statement);
+        *last = self.now().max(*last + 10);
+        *last
     }
 
     pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -98,6 +98,10 @@ impl Process {
         lock(&self.inner).state
     }
 
+    pub(crate) fn runs(&self) -> bool {
+        self.state() == State::Runs
+    }
+
     /// Whether it runs, or will again.
     pub(crate) fn lives(&self) -> bool {
         matches!(self.state(), State::Runs | State::Stopped)

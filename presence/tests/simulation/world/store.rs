@@ -2,6 +2,7 @@
 
 use super::{
     World,
+    defect::Defect,
     process::{Process, Side, gone},
     tables::{Letter, Tables},
 };
@@ -39,7 +40,7 @@ impl Store {
         what: &'static str,
         statement: impl FnOnce(&mut Tables, i64) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let effect = |world: &World| statement(&mut world.tables(), world.now());
+        let effect = |world: &World| statement(&mut world.tables(), world.statement_time());
         self.0.call(Side::Store, what, effect).await
     }
 }
@@ -49,7 +50,7 @@ impl SessionStore for Store {
     async fn claim(&self, claim: Claim) -> Result<Claimed, Fault> {
         self.0.wait_for_a_stalled_holder(&claim.key).await;
         let effect = |world: &World| {
-            let claimed = world.tables().claim(&claim, world.now());
+            let claimed = world.tables().claim(&claim, world.statement_time());
             world.trace(|| format!("{} claims {claim:?}: {claimed:?}", self.0.label));
             claimed.map_err(|refused| gone("claim", refused.0))
         };
@@ -59,7 +60,7 @@ impl SessionStore for Store {
     async fn release(&self, release: Release) -> Result<bool, Fault> {
         let since = Instant::now();
         let effect = |world: &World| {
-            let now = world.now();
+            let now = world.statement_time();
             let ended = now - micros(release.ago + since.elapsed());
             let released = world.tables().release(release.held, ended, now);
             world.trace(|| format!("{} releases {:?}: {released}", self.0.label, release.held));
@@ -218,7 +219,11 @@ impl Replicas for Store {
     }
 
     async fn held(&self, id: ReplicaId) -> Result<Vec<Held>, Fault> {
-        self.ask("held", |tables, _| Ok(tables.held(id))).await
+        let effect = |world: &World| {
+            let rows = world.tables().held(id);
+            if world.has(Defect::Unreconciled) { Err(gone("held", "it does not say")) } else { Ok(rows) }
+        };
+        self.0.call(Side::Store, "held", effect).await
     }
 
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
@@ -231,7 +236,7 @@ impl Replicas for Store {
 
     async fn sweep(&self, by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
         let effect = |world: &World| {
-            let swept = world.tables().sweep(by, micros(return_window), world.now());
+            let swept = world.tables().sweep(by, micros(return_window), world.statement_time());
             if swept > 0 {
                 world.trace(|| format!("{} sweeps {swept}", self.0.label));
             }

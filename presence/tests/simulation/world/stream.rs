@@ -26,7 +26,9 @@ pub(crate) struct Stream {
 
 #[derive(Debug)]
 struct Kept {
-    events: VecDeque<Arc<Event>>,
+    events: BTreeMap<ClassroomId, BTreeMap<u64, Arc<Event>>>,
+    /// In order of position, whatever the classroom.
+    order: VecDeque<(u64, ClassroomId)>,
     /// Message ids outlive what they named, as a duplicate window does. A stream made anew keeps them too: that it would
     /// take an old event twice is seen with a real one.
     ids: BTreeMap<String, u64>,
@@ -58,7 +60,8 @@ pub(crate) enum Next {
 impl Stream {
     pub(crate) fn new() -> Self {
         let kept = Kept {
-            events: VecDeque::new(),
+            events: BTreeMap::new(),
+            order: VecDeque::new(),
             ids: BTreeMap::new(),
             last: FIRST,
             floor: FIRST,
@@ -90,7 +93,8 @@ impl Stream {
         };
         let raw = Raw { subject: message.subject, seq, body: message.body, header: &header };
         let event = Arc::new(Event::decode(&raw).expect("the world publishes nothing but events"));
-        kept.events.push_back(event.clone());
+        kept.order.push_back((seq, event.classroom_id.clone()));
+        kept.events.entry(event.classroom_id.clone()).or_default().insert(seq, event.clone());
         drop(kept);
         if !event.internal {
             world.write(world.now(), "witness", published(&event));
@@ -102,10 +106,12 @@ impl Stream {
     /// The oldest events are forgotten, up to this many are kept.
     pub(crate) fn forget_all_but(&self, most: usize) {
         let mut kept = lock(&self.kept);
-        while kept.events.len() > most {
-            if let Some(event) = kept.events.pop_front() {
-                kept.forgotten.insert(event.classroom_id.clone(), event.seq);
+        while kept.order.len() > most {
+            let Some((seq, classroom)) = kept.order.pop_front() else { break };
+            if let Some(events) = kept.events.get_mut(&classroom) {
+                events.remove(&seq);
             }
+            kept.forgotten.insert(classroom, seq);
         }
         drop(kept);
         self.bell.notify_waiters();
@@ -115,6 +121,7 @@ impl Stream {
     pub(crate) fn wipe(&self) {
         let mut kept = lock(&self.kept);
         kept.events.clear();
+        kept.order.clear();
         kept.last += 1_000;
         kept.floor = kept.last;
         drop(kept);
@@ -126,8 +133,7 @@ impl Stream {
         if after < kept.floor_of(classroom) {
             return Next::Gap(kept.last);
         }
-        let mut events = kept.events.iter();
-        match events.find(|event| event.seq > after && event.classroom_id == *classroom) {
+        match kept.after(classroom, after).next() {
             Some(event) => Next::Event(event.clone()),
             None => Next::Nothing,
         }
@@ -139,13 +145,16 @@ impl Stream {
         if up_to > kept.last || after < kept.floor_of(classroom) {
             return None;
         }
-        let is_in =
-            |event: &&Arc<Event>| event.seq > after && event.seq <= up_to && event.classroom_id == *classroom;
-        Some(kept.events.iter().filter(is_in).cloned().collect())
+        Some(kept.after(classroom, after).take_while(|event| event.seq <= up_to).cloned().collect())
     }
 }
 
 impl Kept {
+    fn after(&self, classroom: &ClassroomId, position: u64) -> impl Iterator<Item = &Arc<Event>> {
+        let events = self.events.get(classroom);
+        events.into_iter().flat_map(move |events| events.range(position + 1..)).map(|(_, event)| event)
+    }
+
     fn floor_of(&self, classroom: &ClassroomId) -> u64 {
         self.forgotten.get(classroom).copied().unwrap_or(0).max(self.floor)
     }
