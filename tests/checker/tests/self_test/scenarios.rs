@@ -79,7 +79,7 @@ fn run(seed: u64, mix: &[(Step, usize)]) -> Vec<Entry> {
     }
     for _ in 0..120 {
         let step = *world.chance.of(&steps);
-        let pause = i64::try_from(world.chance.below(1_500)).unwrap();
+        let pause = i64::from(world.chance.number(1_500));
         world.pass(pause);
         take(&mut world, step);
     }
