@@ -146,14 +146,16 @@ impl Chain<'_, '_, '_> {
         }
     }
 
+    /// Whether the last socket of a session was told so.
     fn was_replaced(&self, session_id: i64) -> bool {
         let told = |line: &usize| {
             matches!(&self.record.history[*line].act,
-            Act::Told { reason, .. } if reason == Reason::Replaced.row().name)
+                Act::Told { reason, .. } if reason == Reason::Replaced.row().name)
         };
         self.record.lives.get(self.key).is_some_and(|life| {
-            let mut of = self.record.sockets_of(life);
-            of.any(|it| it.entered.is_some_and(|e| e.session_id == session_id) && it.lines.iter().any(told))
+            let mut of = self.record.sockets_of(life).rev();
+            let last = of.find(|it| it.entered.is_some_and(|entered| entered.session_id == session_id));
+            last.is_some_and(|last| last.lines.iter().any(told))
         })
     }
 }

@@ -3,7 +3,7 @@
 use crate::script::Script;
 use presence_api::{
     event::Operation::{Entered, Left},
-    history::{Act, Side},
+    history::{Act, Key, Outcome, Side},
 };
 use presence_checker::{
     Invariant::{I1, I2, I3, I4, I5, I6, I7, I9, I10},
@@ -103,9 +103,12 @@ fn a_row_outlives_its_socket_for_a_while_and_longer_where_a_fault_lasts() {
     elsewhere.is_rejected_by(I5);
 }
 
+fn other_key() -> Key {
+    Key { agent_id: "web.z.example".into(), classroom_id: "c".into() }
+}
+
 fn other_live(replica: &str) -> Act {
-    let key = presence_api::history::Key { agent_id: "web.z.example".into(), classroom_id: "c".into() };
-    Act::Live { session_id: 77, key, generation: 1, replica: replica.into(), started_at: 0 }
+    Act::Live { session_id: 77, key: other_key(), generation: 1, replica: replica.into(), started_at: 0 }
 }
 
 #[test]
@@ -198,9 +201,9 @@ fn who_stalls_hears_of_its_end_long_after() {
         script.quiet(120_000).ended(120_000, 1, (1_002, 15_000))
     };
     stalled("a").is_accepted();
-    let other = stalled("b").unknown((100, 200), TWIN).line((1, 2), "b", Act::Quiet {});
-    // The twin is an actor of the key, so its stall counts too; somebody else's does not.
-    other.is_accepted();
+    let outcome = Outcome::Refused { reason: "overloaded".into() };
+    let connect = Act::Connect { socket: 0, key: other_key(), resume: None, outcome };
+    stalled("z").line((500, 600), "z", connect).is_rejected_by(I7);
 }
 
 #[test]

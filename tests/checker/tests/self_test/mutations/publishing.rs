@@ -100,8 +100,8 @@ fn replaces<'a>(view: &View<'a>) -> impl Iterator<Item = (Row<'a>, Row<'a>, Even
         before.ended_at == Some(after.started_at) && view.own(before.key, "left", before.id).is_none()
     };
     let was_told = |(before, _): &(Row<'_>, Row<'_>)| {
-        let mut of = view.sockets_of(before.key).filter(|it| it.entered.is_some_and(|it| it.0 == before.id));
-        of.any(|it| it.told.iter().any(|(_, reason)| *reason == "replaced"))
+        let of = view.sockets_of(before.key).filter(|it| it.entered.is_some_and(|it| it.0 == before.id));
+        of.last().is_some_and(|it| it.told.iter().any(|(_, reason)| *reason == "replaced"))
     };
     let with_entered = |(before, after): (Row<'a>, Row<'a>)| {
         let entered =

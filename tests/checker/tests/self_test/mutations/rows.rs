@@ -115,11 +115,12 @@ fn foreign_id(view: &View<'_>) -> Spoiled {
     of.collect()
 }
 
+/// Of a connect that began when another had been acknowledged.
 fn id_back(view: &View<'_>) -> Spoiled {
     let of = view.sockets.iter().filter(|socket| {
+        let began = view.entries[socket.connect].began;
         let mut of = view.sockets_of(socket.key).filter(|it| it.entered.is_some());
-        let first = of.next().map(|it| it.connect);
-        socket.entered.is_some() && first.is_some_and(|first| first < socket.connect)
+        socket.entered.is_some() && of.any(|it| view.entries[it.connect].at < began)
     });
     of.map(|socket| entering_as(view, socket.connect, 1)).collect()
 }
