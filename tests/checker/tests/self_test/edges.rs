@@ -134,7 +134,11 @@ fn a_stream_made_anew_is_filled_again_with_what_it_may_have_lost() {
     let witnessed = |script: Script, first, last| {
         script.line((60_000, 60_000), "witness", Act::Witnessed { first, last })
     };
-    witnessed(witnessed(twice, 1, 500), 1_001, 2_000).is_accepted();
+    let in_two = |script: Script| witnessed(witnessed(script, 1, 500), 1_001, 2_000);
+    in_two(twice).is_accepted();
+    // Twice within what was seen whole is no refill, in however many looks.
+    let again = entered().tell(3_000, 8, Entered, 1).quiet(60_000).live(60_000, 1, 1_002);
+    witnessed(witnessed(again, 1, 7), 1, 20).is_rejected_by(I3);
 }
 
 #[test]
