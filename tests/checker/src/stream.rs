@@ -50,6 +50,8 @@ pub(crate) struct Stream<'a> {
     clashes: Vec<[usize; 2]>,
     /// What the witnesses know whole, in stretches that do not touch; none: all of it.
     ranges: Option<Vec<(u64, u64)>>,
+    /// When a witness last looked; none: later than anything happened.
+    looked_at: Option<i64>,
 }
 
 impl<'a> Stream<'a> {
@@ -62,6 +64,7 @@ impl<'a> Stream<'a> {
                 }
                 Act::Witnessed { first, last } => {
                     stream.ranges.get_or_insert_default().push((*first, *last));
+                    stream.looked_at = stream.looked_at.max(Some(entry.at));
                 }
                 _ => {}
             }
@@ -97,6 +100,11 @@ impl<'a> Stream<'a> {
 
     pub(crate) fn is_witnessed(&self) -> bool {
         !self.by_seq.is_empty() || self.ranges.is_some()
+    }
+
+    /// Whether the witnesses had looked for the last time by then.
+    pub(crate) fn is_unwatched_at(&self, moment: i64) -> bool {
+        self.looked_at.is_some_and(|looked_at| looked_at < moment)
     }
 
     /// Whether all that lies between two positions is known.

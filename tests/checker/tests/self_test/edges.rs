@@ -121,6 +121,19 @@ fn an_event_may_wait_until_all_is_quiet() {
 }
 
 #[test]
+fn what_came_after_the_witness_had_looked_is_not_missing() {
+    let script = |looked| {
+        let script = entered().close(50_000, A, Side::Broken, None);
+        let script = script.line((looked, looked), "witness", Act::Witnessed { first: 1, last: 9 });
+        script.quiet(90_000).ended(90_000, 1, (1_002, 50_000))
+    };
+    script(51_000).is_accepted();
+    // By then it should have been there.
+    script(80_000).is_rejected_by(I4);
+    script(91_000).is_rejected_by(I4);
+}
+
+#[test]
 fn a_stream_made_anew_is_filled_again_with_what_it_may_have_lost() {
     let refilled = entered()
         .say(2_000, 6)
