@@ -79,16 +79,11 @@ impl Lease {
     async fn renewing(&self) {
         while !self.tenure.has_ended() {
             let asked = self.clock.now();
-            let every = match tokio::time::timeout(self.terms.patience(), self.renew(asked)).await {
-                Ok(Ok(())) => self.terms.renew_every,
-                Ok(Err(fault)) => {
-                    self.tenure.doubt();
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "renew the lease");
-                    self.terms.retry_after()
-                }
-                Err(_) => {
-                    self.tenure.doubt();
-                    tracing::warn!("renew the lease: no answer in time");
+            let renewed = tokio::time::timeout(self.terms.patience(), self.renew(asked)).await;
+            let every = match renewed.unwrap_or_else(|late| Err(Fault::unavailable("the lease", late))) {
+                Ok(()) => self.terms.renew_every,
+                Err(fault) => {
+                    self.complain(&fault);
                     self.terms.retry_after()
                 }
             };
@@ -99,6 +94,16 @@ impl Lease {
         }
         // The process is about to end.
         std::future::pending::<()>().await;
+    }
+
+    /// Once for each outage, however often it is tried again.
+    fn complain(&self, fault: &Fault) {
+        let error = fault as &dyn std::error::Error;
+        if self.tenure.doubt() {
+            tracing::warn!(error, "renew the lease");
+        } else {
+            tracing::debug!(error, "renew the lease");
+        }
     }
 
     async fn renew(&self, asked: Time) -> Result<(), Fault> {
@@ -202,11 +207,9 @@ impl Tenure {
         *held = Some(HeldSince { renewed: asked, unbroken: Some(unbroken) });
     }
 
-    /// A renewal failed. The lease runs on for as long as it was given.
-    fn doubt(&self) {
-        if let Some(held) = &mut *self.lock() {
-            held.unbroken = None;
-        }
+    /// A renewal failed. The lease runs on for as long as it was given. Returns whether it is the first to fail.
+    fn doubt(&self) -> bool {
+        self.lock().as_mut().is_some_and(|held| held.unbroken.take().is_some())
     }
 
     fn end(&self) {
@@ -246,7 +249,7 @@ mod tests {
         let tenure = tenure();
         assert!(tenure.is_held(Time(11_000)) && !tenure.is_held(Time(11_001)));
         tenure.renewed(Time(4_000));
-        tenure.doubt();
+        assert!(tenure.doubt() && !tenure.doubt());
         assert!(tenure.is_held(Time(14_000)) && !tenure.is_held(Time(14_001)));
     }
 
