@@ -17,6 +17,7 @@ mod leases;
 mod limits;
 mod outages;
 mod replacing;
+mod replicas;
 mod resuming;
 mod shutting_down;
 mod slow_consumers;

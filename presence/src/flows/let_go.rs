@@ -44,7 +44,8 @@ pub async fn ask(engine: &Engine, replica: ReplicaId, ask: &Ask) -> Option<Answe
     let answer = match engine.deps.peers.ask(replica, ask).await {
         Ok(answer) => Some(answer),
         Err(fault) => {
-            tracing::debug!(error = &fault as &dyn std::error::Error, "a replica did not answer");
+            let why = std::error::Error::source(&fault);
+            tracing::debug!(error = &fault as &dyn std::error::Error, why, "a replica did not answer");
             None
         }
     };

@@ -208,8 +208,9 @@ const GRANTED: &str = r#"
 authorization { users: [ {
     user: presence, password: "s3cr3t-of-the-test"
     permissions: {
-        publish: ["classroom.*.agent", "$JS.API.>", "presence.peer.>", "_INBOX.>"]
+        publish: ["classroom.*.agent", "$JS.API.>", "presence.peer.>"]
         subscribe: ["presence.live.>", "presence.peer.>", "_INBOX.>"]
+        allow_responses: true
     }
 } ] }
 "#;

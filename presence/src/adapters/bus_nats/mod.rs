@@ -1,9 +1,10 @@
 //! The bus on NATS JetStream: one stream, no consumer. The port's contract is in `ports::bus`.
 //!
 //! `connect` keeps the connection, `link` the stream, `publish` sends, `subscription` hears and repairs, `read` reads
-//! by position; `tracker` and `stream` decide, without doing anything. `peers` asks other replicas over the same
+//! by position, `backlog` once for all who ask together; `tracker` and `stream` decide, without doing anything. `peers` asks other replicas over the same
 //! connection.
 
+mod backlog;
 mod connect;
 mod error;
 mod link;
@@ -21,7 +22,7 @@ pub use options::{Auth, Options, Servers, Storage, StreamOptions, Tls};
 pub use peers::NatsPeers;
 
 use crate::{
-    event::{Event, Poison},
+    event::Poison,
     ports::{
         Fault,
         bus::{Backlog, Bus, Outgoing, Subscription},
@@ -98,14 +99,8 @@ impl Bus for NatsBus {
     }
 
     async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Result<Backlog, Fault> {
-        let reading = read::range(&self.link, classroom, (after, up_to), None);
-        let found = timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)?;
-        let Some(found) = found? else {
-            return Ok(Backlog::Unprovable);
-        };
-        let events: Vec<Arc<Event>> =
-            found.iter().filter_map(|stored| stored.event(classroom, &self.link)).collect();
-        Ok(Backlog::Complete(events))
+        let reading = backlog::read(&self.link, classroom, (after, up_to));
+        Ok(timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)??)
     }
 
     fn is_up(&self) -> bool {
