@@ -142,7 +142,9 @@ impl Drainer {
                 biased;
                 // The sender is this replica's own, and lives as long.
                 _ = phases.changed() => {}
-                () = self.perform(phase) => std::future::pending().await,
+                () = self.perform(phase) => {
+                    let _ = phases.changed().await;
+                }
             }
         }
     }
