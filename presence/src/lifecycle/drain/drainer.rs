@@ -135,16 +135,16 @@ impl Drainer {
 
     /// Does what the phase is about, for as long as it is polled.
     pub async fn run(self: Arc<Self>) {
-        let mut phases = self.engine.draining.watch();
         loop {
-            let phase = *phases.borrow_and_update();
+            let phase = self.engine.draining.phase();
+            let performing = async {
+                self.perform(phase).await;
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 biased;
-                // The sender is this replica's own, and lives as long.
-                _ = phases.changed() => {}
-                () = self.perform(phase) => {
-                    let _ = phases.changed().await;
-                }
+                _ = self.engine.draining.wait_for(|now| now != phase) => {}
+                () = performing => {}
             }
         }
     }
@@ -170,9 +170,7 @@ impl Drainer {
 
     /// Returns once nobody is left.
     pub async fn drained(&self) {
-        let mut phases = self.engine.draining.watch();
-        // It fails without a sender, and this replica is one.
-        let _ = phases.wait_for(|phase| matches!(phase, Phase::Drained { .. })).await;
+        self.engine.draining.wait_for(|phase| matches!(phase, Phase::Drained { .. })).await;
     }
 
     fn enter(&self, progress: &mut Progress, phase: Phase) {

@@ -11,8 +11,12 @@ mod shedding;
 pub use drainer::{Drainer, Refused};
 
 use presence_core::time::Time;
-use std::time::Duration;
-use tokio::sync::watch;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
 
 /// How long a statement may take that a drain can go on without.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,21 +24,27 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How far this replica is with letting go. `until` is when what is left is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
+    #[default]
     Serving,
-    Draining { until: Time },
-    Drained { until: Time },
+    Draining {
+        until: Time,
+    },
+    Drained {
+        until: Time,
+    },
 }
 
-/// Whether this replica lets go of its sockets.
-#[derive(Debug, Clone)]
-pub struct Draining(watch::Sender<Phase>);
+/// Whether this replica lets go of its sockets. No `watch`: that wakes who waits in an order of its own chance, and a
+/// simulated drain is to be the same each time.
+#[derive(Debug, Clone, Default)]
+pub struct Draining(Arc<Inner>);
 
-impl Default for Draining {
-    fn default() -> Self {
-        Self(watch::Sender::new(Phase::Serving))
-    }
+#[derive(Debug, Default)]
+struct Inner {
+    phase: Mutex<Phase>,
+    changed: Notify,
 }
 
 impl Draining {
@@ -50,21 +60,33 @@ impl Draining {
 
     /// Waits until that is something else than what the caller has heard of.
     pub async fn until_changes(&self, heard: Option<Time>) -> Option<Time> {
-        let mut phases = self.0.subscribe();
-        // The sender is this one, so it is not gone.
-        phases.wait_for(|phase| phase.until() != heard).await.map_or(heard, |phase| phase.until())
+        self.wait_for(|phase| phase.until() != heard).await.until()
     }
 
     fn phase(&self) -> Phase {
-        *self.0.borrow()
+        *self.lock()
     }
 
-    fn watch(&self) -> watch::Receiver<Phase> {
-        self.0.subscribe()
+    async fn wait_for(&self, is_it: impl Fn(Phase) -> bool) -> Phase {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // Before looking, so that what changes in between is heard of.
+            changed.as_mut().enable();
+            let phase = self.phase();
+            if is_it(phase) {
+                return phase;
+            }
+            changed.await;
+        }
     }
 
     fn set(&self, phase: Phase) {
-        self.0.send_replace(phase);
+        *self.lock() = phase;
+        self.0.changed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.0.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
