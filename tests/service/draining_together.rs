@@ -2,7 +2,7 @@
 //! same time share one rate.
 
 use crate::draining::asked_before;
-use presence_api::admin::State;
+use presence_api::admin::{State, Stats};
 use presence_tests::{Agent, Result, Server, Stack, agent_id, ensure, scenarios};
 
 scenarios! {
@@ -81,8 +81,9 @@ async fn a_shed_moves_as_many_as_asked_and_nobody_notices(stack: &mut Stack) -> 
     }
     marker.close().await?;
     witness.expect_left("marker").await?;
-    let left = old.expect_stats("two to have gone", |stats| stats.agents == 2).await?;
-    ensure!(left.shed.is_some_and(|shed| shed.stayed == 0), "{left:?}");
+    let gone = |stats: &Stats| stats.shed.is_some_and(|shed| shed.stayed == 0);
+    let left = old.expect_stats("two to have gone", gone).await?;
+    ensure!(left.agents == 2 && left.told == 2, "{left:?}");
     for (name, _) in &moved {
         expect_unnoticed(&mut witness, name, &new, &room).await?;
     }
@@ -111,10 +112,13 @@ async fn an_agent_whose_connection_broke_is_handed_over_during_a_drain(stack: &m
     let mut ann = new.connect("ann", &room).await?;
     let ben = old.connect("ben", &room).await?;
     ann.expect_entered("ben").await?;
+    let mut carl = old.connect("carl", &stack.classroom("art")).await?;
     let session = ben.session_id();
     ben.vanish().await;
     old.expect_stats("ben to be waited for", |stats| stats.waiting == 1).await?;
     old.drain().await?;
+    // Whoever has been told can be handed over: so can he.
+    carl.socket.expect_recoverable("terminated").await?;
     let stats = old.stats().await?;
     ensure!(stats.state == State::Draining && stats.waiting == 1, "{stats:?}");
     let back = new.connect("ben", &room).await?;
@@ -166,8 +170,8 @@ async fn without_the_bus_a_replica_drains_and_ends_in_time(stack: &mut Stack) ->
     ann.socket.expect_recoverable("terminated").await?;
     ann.socket.expect_ending("terminated", 4001).await?;
     // She has left, and the classroom has not been told.
-    let stats = server.expect_stats("to be drained", |stats| stats.state == State::Drained).await?;
-    ensure!(!stats.safe_to_delete && stats.waiting == 0, "{stats:?}");
+    let drained = server.expect_stats("to be drained", |stats| stats.state == State::Drained).await?;
+    ensure!(!drained.safe_to_delete && drained.waiting == 0, "{drained:?}");
     stack.stop(&server).await?;
     link.heal();
     let server = stack.start().await?;

@@ -87,8 +87,8 @@ async fn a_second_signal_changes_nothing(stack: &mut Stack) -> Result<()> {
         stack.process(&server).signal(signal)?;
     }
     server.operate(Method::POST, "undrain", None).await?.problem(409)?;
-    let stats = server.drain().await?;
-    ensure!(stats.state == State::Draining && stats.ending && stats.agents == 1, "{stats:?}");
+    let same = server.drain().await?;
+    ensure!(same.state == State::Draining && same.ending && same.agents == 1, "{same:?}");
     // She is closed in peace, as the first thing that she hears since; then nobody is left, and the process ends.
     ann.close().await?;
     let status = stack.process(&server).end().await?;

@@ -137,10 +137,14 @@ impl Drainer {
     pub async fn run(self: Arc<Self>) {
         loop {
             let phase = self.engine.draining.phase();
+            let performing = async {
+                self.perform(phase).await;
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 biased;
                 _ = self.engine.draining.wait_for(|now| now != phase) => {}
-                () = self.perform(phase) => std::future::pending().await,
+                () = performing => {}
             }
         }
     }

@@ -48,10 +48,10 @@ pub(super) struct Untold {
 }
 
 impl Untold {
-    /// Looks again if it is time to, or if nobody is left of the last look.
+    /// Looks again, if it is time to.
     pub(super) fn look_if_due(&mut self, ledger: &Ledger, told: &Told, clock: &dyn Clock) {
         let now = clock.now();
-        if self.order.is_empty() || self.looked.is_none_or(|at| now.since(at) >= millis(LOOK_EVERY)) {
+        if self.looked.is_none_or(|at| now.since(at) >= millis(LOOK_EVERY)) {
             self.look(ledger, told, clock.chance());
             self.looked = Some(now);
         }

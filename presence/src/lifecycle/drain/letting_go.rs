@@ -89,11 +89,13 @@ impl Drainer {
     }
 
     /// After a drain: what the store says of this replica is taken back. Until that has worked, sessions are handed over
-    /// that need not be, which harms nobody.
+    /// that need not be, which harms nobody. Done twice: the last mark was given up half-way, and may still arrive.
     pub(super) async fn unmark(&self) {
+        let mut times = 0;
         while self.progress().marked {
             let unmarked = self.engine.deps.store.set_draining(self.engine.replica_id, false);
-            if matches!(timeout(PATIENCE, unmarked).await, Ok(Ok(()))) {
+            times += u8::from(matches!(timeout(PATIENCE, unmarked).await, Ok(Ok(()))));
+            if times == 2 {
                 let mut progress = self.progress();
                 progress.marked = false;
                 progress.sharing = 1;
