@@ -15,6 +15,7 @@ mod house;
 mod libtest;
 mod process;
 mod servers;
+mod sim;
 mod tiers;
 mod tools;
 mod workspace;
@@ -58,6 +59,8 @@ enum Verb {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Play seeds of the simulation: many of them, or one with its trace
+    Sim(sim::Wish),
     /// Run a benchmark on release binaries
     Bench {
         /// Which one; without a name, presence-bench lists what it has
@@ -87,6 +90,7 @@ fn run(args: Args) -> Result<ExitCode> {
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
         Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
+        Verb::Sim(wish) => sim::run(&workspace, &wish),
         Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
     }
 }

@@ -22,6 +22,8 @@ struct Tier {
 const TIERS: &[Tier] = &[
     // Everything that needs nothing: all libraries and binaries, and test targets that are no tier themselves.
     Tier { name: "unit", run: unit },
+    // Several replicas of the engine in virtual time, over a world that seeds make fail; `sim.rs` plays more of them.
+    Tier { name: "simulation", run: Run::simulation },
     // One suite per port against every adapter, with real PostgreSQL and NATS.
     Tier { name: "contracts", run: |run| run.target("contracts") },
     // Real `presence` processes.
@@ -131,6 +133,13 @@ impl Run<'_> {
         count(tests, self.filter)
     }
 
+    /// It needs no servers.
+    fn simulation(&mut self) -> Result<Tally> {
+        let select = ["--test".to_owned(), "simulation".to_owned()];
+        self.build(&select)?;
+        count(self.cargo_test(&select), self.filter)
+    }
+
     fn build(&self, select: &[String]) -> Result<()> {
         process::run(self.cargo_test(select).arg("--no-run")).context("build the tests")
     }
@@ -183,7 +192,7 @@ mod tests {
             let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
             choose(&only).unwrap().iter().map(|tier| tier.name).collect()
         };
-        assert_eq!(names(&[]), ["unit", "contracts", "service", "autobahn"]);
+        assert_eq!(names(&[]), ["unit", "simulation", "contracts", "service", "autobahn"]);
         assert_eq!(names(&["service", "unit"]), ["unit", "service"]);
         assert!(choose(&["nothing".to_owned()]).is_err());
     }

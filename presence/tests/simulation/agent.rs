@@ -35,6 +35,18 @@ pub(crate) struct Stage {
     pub(crate) over: CancellationToken,
 }
 
+impl Stage {
+    pub(crate) fn new(world: &Arc<World>) -> Arc<Self> {
+        Arc::new(Self {
+            world: world.clone(),
+            fleet: Fleet::default(),
+            actors: TaskTracker::new(),
+            calm: CancellationToken::new(),
+            over: CancellationToken::new(),
+        })
+    }
+}
+
 /// Who an agent is.
 #[derive(Debug, Clone)]
 pub(crate) struct Role {
@@ -46,6 +58,8 @@ pub(crate) struct Role {
     pub(crate) forgets: bool,
     /// How long its tokens last.
     pub(crate) token_ms: i64,
+    /// It does not come back for the end: what it leaves behind has to go by itself.
+    pub(crate) quits: bool,
     /// How often it does something, in milliseconds.
     pub(crate) temper: u64,
 }
@@ -90,6 +104,10 @@ impl Agent {
                 return;
             }
             wait = match self.stay().await {
+                Next::Again(_) | Next::Away if self.role.quits && self.chance.percent(25) => {
+                    self.settled.store(true, Relaxed);
+                    return;
+                }
                 Next::Again(wait) => wait,
                 Next::Home => return,
                 Next::Away if self.calm() => {

@@ -12,6 +12,7 @@ mod publisher;
 mod replica;
 mod run;
 mod saboteur;
+mod scenes;
 mod socket;
 mod world;
 

@@ -14,11 +14,11 @@ use tokio::time::sleep;
 /// Speaks in a classroom until the calm.
 pub(crate) async fn publish(stage: Arc<Stage>, classroom: String) {
     let chance = stage.world.chance(&format!("publisher of {classroom}"));
-    let (subject, pace) = (format!("classroom.{classroom}.chat"), chance.between(100..=4_000));
+    let (subject, pace) = (format!("classroom.{classroom}.chat"), chance.between(200..=5_000));
     let mut number = 0;
     while !stage.calm.is_cancelled() {
         sleep(chance.millis(1..=pace)).await;
-        let burst = if chance.percent(4) { 40 } else { 1 };
+        let burst = if chance.percent(5) { 40 } else { 1 };
         for _ in 0..burst {
             number += 1;
             let someone = || format!("web.agent-{}.{AUDIENCE}", chance.between(0..=11));

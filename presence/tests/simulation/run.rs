@@ -4,7 +4,6 @@ use crate::{
     agent::{Agent, Role, Stage},
     judge::{Finding, at_the_end, findings, judge},
     publisher::publish,
-    replica::Fleet,
     saboteur::Saboteur,
     world::{World, defect::Defect},
 };
@@ -21,16 +20,15 @@ use tokio::{
     runtime::Builder,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Longer than any run takes, in its own time: somebody waits for ever.
 const WATCHDOG: Duration = Duration::from_mins(30);
 /// How long it may take until every agent is where it wants to be, once nothing goes wrong any more.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
-/// Tokens that were issued before the calm have ended by then.
-const OLD_TOKENS: Duration = Duration::from_secs(62);
-/// Beyond everything that is eventual: a lease, the return window, a sweep, a half-open socket, a grace.
-const QUIET: Duration = Duration::from_secs(60);
+/// Beyond everything that is eventual: a lease, the return window, a sweep, a half-open socket, a grace; and tokens that
+/// were issued before have ended by then.
+const SETTLING: Duration = Duration::from_secs(45);
+const QUIET: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
@@ -68,20 +66,14 @@ pub(crate) fn run(seed: u64, options: Options) -> Outcome {
 }
 
 async fn play(world: &Arc<World>) -> Vec<Finding> {
-    let stage = Arc::new(Stage {
-        world: world.clone(),
-        fleet: Fleet::default(),
-        actors: TaskTracker::new(),
-        calm: CancellationToken::new(),
-        over: CancellationToken::new(),
-    });
+    let stage = Stage::new(world);
     let saboteur = Saboteur::new(&stage);
     saboteur.begin().await;
     let agents = cast(&stage);
     saboteur.work().await;
     saboteur.heal().await;
     stage.calm.cancel();
-    sleep(OLD_TOKENS).await;
+    sleep(SETTLING).await;
     let mut findings = settle(&agents).await;
     let began = world.now();
     sleep(QUIET).await;
@@ -108,10 +100,11 @@ fn cast(stage: &Arc<Stage>) -> Vec<(String, Arc<AtomicBool>)> {
             classroom: format!("room-{}", chance.between(0..=classrooms - 1)),
             forgets: chance.percent(25),
             token_ms: if chance.percent(15) {
-                chance.between(15_000..=60_000).cast_signed()
+                chance.between(10_000..=40_000).cast_signed()
             } else {
                 3_600_000
             },
+            quits: chance.percent(30),
             temper: chance.between(2_000..=20_000),
         });
         former = Some(role.clone());

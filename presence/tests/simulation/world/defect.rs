@@ -20,6 +20,8 @@ pub(crate) enum Defect {
     Unreconciled,
     /// The late end of an old socket is believed, though the generation has grown.
     GenerationIgnored,
+    /// The agents of a dead replica are given no time to come back.
+    NoReturnWindow,
     /// Nobody ends the sessions of the dead.
     Unswept,
     /// `entered` is told again when a session is replaced.

@@ -275,6 +275,7 @@ impl Tables {
         if self.has(Defect::Unswept) {
             return 0;
         }
+        let window = if self.has(Defect::NoReturnWindow) { 0 } else { window };
         let horizon = now.saturating_sub(window);
         let is_over = |lease: &Lease| {
             let superseded = lease.label.is_none() || lease.until == RETIRED;
