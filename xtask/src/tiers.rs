@@ -23,7 +23,7 @@ const TIERS: &[Tier] = &[
     // Everything that needs nothing: all libraries and binaries, and test targets that are no tier themselves.
     Tier { name: "unit", run: unit },
     // Several replicas of the engine in virtual time, over a world that seeds make fail; `sim.rs` plays more of them.
-    Tier { name: "simulation", run: Run::simulation },
+    Tier { name: "simulation", run: |run| run.simulation() },
     // One suite per port against every adapter, with real PostgreSQL and NATS.
     Tier { name: "contracts", run: |run| run.target("contracts") },
     // Real `presence` processes.

@@ -8,7 +8,9 @@ use crate::{
     world::process::{Blow, Side},
 };
 use presence_api::history::{Act, Entry};
+use presence_core::ids::ReplicaId;
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,6 +19,9 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
+
+/// When a replica that nothing disturbs may sweep, and has had the time to.
+const ABLE_AFTER: Duration = Duration::from_secs(16);
 
 #[derive(Debug)]
 pub(crate) struct Saboteur {
@@ -59,8 +64,35 @@ impl Saboteur {
         self.start(&format!("presence-{number}"))
     }
 
+    /// Notes when there is nobody who could end the sessions of the dead: whoever sweeps has renewed for a whole lease.
+    async fn watch_sweepers(self: Arc<Self>) {
+        let mut since: BTreeMap<ReplicaId, Instant> = BTreeMap::new();
+        let mut without: Option<i64> = None;
+        let world = &self.stage.world;
+        loop {
+            let (living, now) = (self.stage.fleet.living(), Instant::now());
+            let able = living.iter().filter(|it| it.process.runs() && it.process.reaches(Side::Store));
+            since =
+                able.map(|it| (it.process.id, since.get(&it.process.id).copied().unwrap_or(now))).collect();
+            let calm = self.stage.calm.is_cancelled();
+            if calm || since.values().any(|since| now - *since >= ABLE_AFTER) {
+                if let Some(began) = without.take() {
+                    let act = Act::Fault { what: "no sweeper".to_owned(), whom: "everybody".to_owned() };
+                    world.enter(Entry { began, at: world.now(), actor: "saboteur".to_owned(), act });
+                }
+            } else {
+                without.get_or_insert(world.now());
+            }
+            if calm {
+                return;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Does things for a while.
     pub(crate) async fn work(self: &Arc<Self>) {
+        self.stage.actors.spawn(self.clone().watch_sweepers());
         let until = Instant::now() + self.chance.millis(10_000..=60_000);
         let pace = self.chance.between(1_000..=10_000);
         while Instant::now() < until {

@@ -37,7 +37,7 @@ impl Weather {
         let chance = Chance::of(seed, "weather");
         let climate = match chance.between(0..=5) {
             0 | 1 => CALM,
-            2 => Climate { slow: 20, slowness: 400, failing: 5 },
+            2 => Climate { slow: 50, slowness: 400, failing: 0 },
             3 => Climate { slow: 100, slowness: 1_500, failing: 0 },
             4 => Climate { slow: 50, slowness: 300, failing: 40 },
             _ => Climate { slow: 200, slowness: 3_000, failing: 100 },
@@ -53,7 +53,7 @@ impl Weather {
     /// Whether it disturbs everybody while it lasts.
     pub(crate) fn is_bad(&self) -> bool {
         let climate = *lock(&self.climate);
-        climate.slowness > 1_000 || climate.failing > 10
+        climate.slowness > 1_000 || climate.failing > 0
     }
 
     pub(crate) fn lot(&self) -> Lot {
