@@ -3,6 +3,9 @@
 //! Agents write what they asked and what they were told, a witness what was on the bus, a reader what the database
 //! held in the end, a saboteur what it did. Times are microseconds on one wall clock. Nobody writes what he does not
 //! know: an attempt without an answer is `unknown`, and may have happened or not.
+//!
+//! The lines of one actor stand in the order in which he saw things; those of different actors compare by time alone.
+//! A witness and a reader tell all that there is of the classrooms that they write about, and nothing of others.
 
 use crate::{event::EventId, frames::Resume};
 use serde::{Deserialize, Serialize};
@@ -39,7 +42,8 @@ pub enum Act {
         resume: Option<Resume>,
         outcome: Outcome,
     },
-    /// An agent heard an event.
+    /// An agent heard an event. It writes what the event itself says; receiver and sender it need not know, and the
+    /// classroom, where the event does not name one, is the one that it is in.
     Heard {
         socket: u64,
         seq: u64,
@@ -47,9 +51,9 @@ pub enum Act {
         #[serde(flatten)]
         about: About,
     },
-    /// An agent got the state instead of the events that it missed.
+    /// An agent got the state instead of the events that it missed; `seq` is the snapshot's.
     Resync { socket: u64, seq: u64, agents_total: u64 },
-    /// An agent was told how its socket ends, or that it is to go elsewhere.
+    /// An agent was told how its socket ends, or that it is to go elsewhere: `reason` is a name of the close table.
     Told {
         socket: u64,
         reason: String,
@@ -64,13 +68,17 @@ pub enum Act {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
     },
-    /// An event is on the bus's stream.
+    /// An event is on the bus's stream. `at` is the time that the stream gave it, not when the witness read it. Internal
+    /// events, which nobody hears, are left out.
     Published {
         seq: u64,
         id: EventId,
         #[serde(flatten)]
         about: About,
     },
+    /// The witness knows all that is on the stream from `first` to `last`. A stream that was made anew, or that lost its
+    /// beginning, takes several. Without any such line he knows everything.
+    Witnessed { first: u64, last: u64 },
     /// A session was live in the database at this moment.
     Live {
         session_id: i64,
@@ -95,7 +103,12 @@ pub enum Act {
         #[serde(flatten)]
         key: Key,
     },
-    /// The saboteur did something to somebody between `began` and `at`: `kill`, `stop`, `cut`, …
+    /// The reader is through: his lines since his last such line are all that the database held at this moment (best
+    /// read in one transaction). Several make several dumps; without any such line, all his lines are one dump.
+    Dumped { live: u64, ended: u64, waiting: u64 },
+    /// The saboteur did something to somebody, and it lasted from `began` to `at`: `kill`, `stop` (until continued),
+    /// `cut`, `silence`, `slow`, `wipe`, `stall` (a client does not read), … `whom` is a replica's label or an actor's
+    /// name where it concerns that one alone; anything else (`nats`, `postgres`, a link) concerns everybody.
     Fault { what: String, whom: String },
     /// Whatever was to be done was done; from `began` to `at` nothing happened any more. What is eventual holds by now.
     Quiet {},
