@@ -2,11 +2,11 @@
 
 use crate::ports::{
     Fault,
-    session_store::{Pending, Present, Release, Stay},
+    session_store::{Finding, Pending, Present, Release, Stay},
 };
 use presence_api::event::Operation;
 use presence_core::{
-    ids::{IdError, SessionId, SessionKey},
+    ids::{Generation, IdError, SessionId, SessionKey},
     session::Held,
     time::UnixMicros,
 };
@@ -26,6 +26,30 @@ pub(super) const TRIMMED_AT_ONCE: i64 = 10_000;
 /// Sessions that one statement of a sweep moves, and statements of one sweep, at the most; the rest waits for the next.
 pub(super) const SWEPT_AT_ONCE: i64 = 500;
 pub(super) const SWEEP_STATEMENTS: u32 = 400;
+
+/// How long a replica whose lease has lapsed is remembered at least, so that one that wakes up late does not get a fence
+/// that it had before. It is past every wait and retry of a claim, and a row for each start of a process is little.
+pub(super) const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// How long an audit may take in all. It asks a few large questions.
+pub(super) const AUDIT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Adds what was found against an invariant, but no more than `limit` of each.
+pub(super) fn add_findings(
+    findings: &mut Vec<Finding>,
+    invariant: &'static str,
+    rows: Vec<(String,)>,
+    limit: u32,
+) {
+    let already = findings.iter().filter(|finding| finding.invariant == invariant).count();
+    let room = (limit as usize).saturating_sub(already);
+    findings.extend(rows.into_iter().take(room).map(|(what,)| Finding { invariant, what }));
+}
+
+/// A claim that the store left out of its batch.
+pub(super) fn refused_claim() -> Fault {
+    Fault::unavailable(WHAT, "the claim's replica has no lease, or registered again since")
+}
 
 /// A release on its way to the database: what it waits for a batch and a connection makes its end longer ago.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +83,11 @@ pub(super) fn duration(micros: i64) -> Duration {
 /// An id as it was stored. Only what parsed was ever written, by us.
 pub(super) fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(|error: IdError| Fault::failed(WHAT, error))
+}
+
+/// Session, generation.
+pub(super) const fn held((session, generation): (i64, i64)) -> Held {
+    Held { session_id: SessionId(session), generation: Generation(generation) }
 }
 
 /// Session, agent.
