@@ -338,7 +338,7 @@ fn lost(held: Held, since: Time, until: Time, input: Input, now: Time) -> (Phase
     }
     let over = match input {
         Input::Tick => now >= until,
-        Input::Drain { .. } => true,
+        Input::Drain { .. } | Input::Evicted => true,
         _ => false,
     };
     if over {

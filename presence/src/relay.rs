@@ -3,10 +3,13 @@
 //! Flows nudge it and may wait for one event; nobody is stopped by a bus that is away. Events of a replica that died
 //! are published by whoever finds them waiting. See `docs/adr/0003-outbox.md`.
 
-use crate::ports::{
-    Fault,
-    bus::{Bus, Outgoing},
-    session_store::{Due, Outbox, Pending},
+use crate::{
+    crash,
+    ports::{
+        Fault,
+        bus::{Bus, Outgoing},
+        session_store::{Due, Outbox, Pending},
+    },
 };
 use futures_util::{StreamExt, stream};
 use presence_api::event::Operation;
@@ -130,8 +133,10 @@ impl Relay {
         orphans.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let due = tokio::select! {
-                () = self.work.notified() => Due::Of(me),
+                // First, or a replica that is never without work would never look; it comes once a second.
+                biased;
                 _ = orphans.tick() => Due::OlderThan(ORPHANED_AFTER),
+                () = self.work.notified() => Due::Of(me),
             };
             // Whoever comes after a rest is not kept waiting.
             tokio::time::sleep_until(next_round).await;
@@ -154,12 +159,14 @@ impl Relay {
     pub async fn publish_all(&self, outbox: &dyn Outbox, bus: &dyn Bus, which: Due) -> Result<(), Fault> {
         loop {
             let due = outbox.due(which, BATCH).await?;
+            crash::point("relay.fetched");
             let fetched = due.len();
             let (published, fault) = publish(bus, due).await;
             let positions: Vec<_> = published.iter().map(|event| event.position).collect();
             if !positions.is_empty() {
                 self.mark_sent(&published);
                 self.published.inc_by(positions.len() as u64);
+                crash::point("relay.published");
                 outbox.published(&positions).await?;
             }
             if let Some(fault) = fault {

@@ -14,6 +14,7 @@ mod internal_api;
 mod limits;
 mod outages;
 mod replacing;
+mod replicas;
 mod resuming;
 mod shutting_down;
 mod slow_consumers;

@@ -17,6 +17,7 @@ use crate::{
     doors,
     engine::{Engine, Standing},
     feeds::Feeds,
+    flows::let_go::answer_peers,
     hub::Hub,
     ledger::Ledger,
     lifecycle::{
@@ -52,7 +53,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new(clock.wall()));
     let tasks = Tasks::default();
     let store = store::open(&config).await?;
-    let bus = bus::open(&config, clock.clone()).await?;
+    let bus = bus::open(&config, clock.clone(), &metrics).await?;
     let deps = Arc::new(Deps {
         store: store.store.clone(),
         bus: bus.bus.clone(),
@@ -151,6 +152,7 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     let Deps { store: outbox, bus: events, metrics, .. } = &*engine.deps;
     let relay = engine.relay.clone();
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
+    engine.tasks.start_vital("peers", answer_peers(engine.clone()));
     engine.tasks.start_vital("lease", lease.clone().keep());
     if let Some(run) = bus.run {
         engine.tasks.start_vital("bus", run);

@@ -81,6 +81,17 @@ impl Mailbox {
         wake(inner);
     }
 
+    /// The socket is gone, and its session waits for its agent: nothing is left to be sent, and of the commands only
+    /// those still matter that say whose the session is.
+    pub fn outlive_socket(&self) {
+        let mut inner = self.lock();
+        inner.frames = VecDeque::new();
+        inner.bytes = 0;
+        let is_of_session =
+            |c: &Command| matches!(c, Command::Replaced | Command::Disowned | Command::Evicted);
+        inner.commands.retain(is_of_session);
+    }
+
     /// The next command; no queue of frames holds it up.
     pub fn poll_command(&self, cx: &Context<'_>) -> Poll<Command> {
         self.poll(cx, |inner| (!inner.commands.is_empty()).then(|| inner.commands.remove(0)))
@@ -160,6 +171,20 @@ mod tests {
             assert!(mailbox.push("x".into()));
             assert!(mailbox.poll_frame(&cx()).is_ready());
         }
+    }
+
+    #[test]
+    fn what_outlives_its_socket_is_whose_the_session_is() {
+        let mailbox = Mailbox::new(1024);
+        mailbox.push("x".into());
+        mailbox.command(Command::Drain { until: Time(7) });
+        mailbox.command(Command::Evicted);
+        mailbox.outlive_socket();
+        assert_eq!(mailbox.poll_frame(&cx()), Poll::Pending);
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Evicted));
+        mailbox.command(Command::Replaced);
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Replaced));
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Pending);
     }
 
     #[test]
