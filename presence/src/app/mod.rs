@@ -21,8 +21,9 @@ use crate::{
     hub::Hub,
     ledger::Ledger,
     lifecycle::{
-        lease::{Lease, Terms},
+        lease::{Lease, Tenure, Terms},
         monitor::{Count, Monitor},
+        reconcile::Reconcile,
         serve::{self, Cap},
         shutdown,
         tasks::Tasks,
@@ -138,6 +139,9 @@ fn lease(engine: &Engine) -> Lease {
             address: config.replica.address.clone(),
         },
         standing: engine.standing.clone(),
+        tenure: Tenure::new(config.session.lease_ttl.0),
+        relay: engine.relay.clone(),
+        metrics: engine.deps.metrics.clone(),
         terms: Terms {
             ttl: config.session.lease_ttl.0,
             renew_every: config.session.lease_renew.0,
@@ -154,6 +158,8 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
     engine.tasks.start_vital("peers", answer_peers(engine.clone()));
     engine.tasks.start_vital("lease", lease.clone().keep());
+    let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
+    engine.tasks.start_vital("reconcile", reconcile.run());
     if let Some(run) = bus.run {
         engine.tasks.start_vital("bus", run);
     }

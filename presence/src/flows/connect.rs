@@ -10,7 +10,7 @@ use crate::{
     flows::{
         admission::{Error, admit},
         let_go::{ask, let_go},
-        release::release,
+        release::release_at_once,
     },
     hub::{Expected, Mailbox, Room, Seat, Sitter, Stale},
     ledger::Line,
@@ -92,6 +92,7 @@ pub async fn connect(
     let classroom = Object::Classroom(request.classroom_id.clone());
     let admitted = admit(&engine.deps, &request.token.0, Action::Connect, &classroom).await;
     let identity = admitted.map_err(refused)?;
+    crash::point("connect.admitted");
     let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
     let key = SessionKey { agent_id, classroom_id: request.classroom_id };
     let resume = request.resume.map(|resume| SessionId(resume.session_id));
@@ -99,11 +100,12 @@ pub async fn connect(
     // Whoever claims after us may ask for our seat before we have it.
     let expected = engine.hub.expect(&key);
     let claimed = take(engine, claim).await?;
+    crash::point("connect.claimed");
     let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
     if let Verdict::ReplaceHere(former) = verdict {
         let_go(engine, &replaced(&key, former));
     }
-    let line = engine.ledger.enter(claimed.held, engine.deps.clock.now(), mailbox);
+    let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
     let newcomer = Newcomer { key: &key, held: claimed.held, expected: &expected, mailbox };
     let sitting = sit_down(engine, newcomer, verdict, request.resume);
     let (seated, ()) = tokio::join!(sitting, tell_former_holder(engine, &key, verdict));
@@ -111,10 +113,11 @@ pub async fn connect(
     let (seat, snapshot, missed) = match seated {
         Ok(seated) => seated,
         Err(refused) => {
-            release(engine, claimed.held, engine.deps.clock.now()).await;
+            release_at_once(engine, claimed.held).await;
             return Err(refused);
         }
     };
+    crash::point("connect.seated");
     Ok(Connected {
         agent_id: key.agent_id,
         line,
@@ -187,6 +190,7 @@ async fn sit_down(
 ) -> Result<Seated, Refused> {
     if verdict.announces() {
         announce(engine, newcomer.held.session_id).await;
+        crash::point("connect.announced");
     }
     let heard = resume.map_or(0, |resume| resume.last_seq);
     let (seat, mut position) = seat(engine, newcomer, heard).await?;

@@ -55,8 +55,7 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
     if !matches!(tokio::time::timeout(LAST_WORDS, outbox).await, Ok(Ok(()))) {
         tracing::warn!("some events are still in the outbox; the next replica publishes them");
     }
-    let retire = lease.replicas.retire(lease.replica.id);
-    if !matches!(tokio::time::timeout(LAST_WORDS, retire).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(LAST_WORDS, lease.retire()).await, Ok(Ok(()))) {
         tracing::warn!("the lease could not be given back; it lapses by itself");
     }
     engine.tasks.stop().await;
