@@ -105,6 +105,14 @@ fn a_session_that_the_store_lost_is_given_back_by_nobody() {
 }
 
 #[test]
+fn a_session_that_waits_for_its_agent_can_be_ended() {
+    let mut lost = live(NEVER);
+    lost.step(Input::Broken, &RULES, Time(3));
+    assert_eq!(lost.step(Input::Evicted, &RULES, Time(4)), [release(3)]);
+    assert!(lost.is_gone());
+}
+
+#[test]
 fn a_pong_keeps_the_socket() {
     let mut session = live(NEVER);
     session.step(Input::Tick, &RULES, Time(30_000));

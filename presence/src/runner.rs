@@ -110,7 +110,7 @@ impl<T: Transport> Socket<T> {
         let next = self.perform(effects).await;
         if self.session.has_no_socket() {
             self.transport = None;
-            self.mailbox = Arc::new(Mailbox::new(0));
+            self.mailbox.outlive_socket();
         }
         self.set_timer();
         next

@@ -13,6 +13,7 @@ mod forwarding;
 mod hostile_tokens;
 mod http_api;
 mod internal_api;
+mod leases;
 mod limits;
 mod outages;
 mod replacing;

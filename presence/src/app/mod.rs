@@ -17,12 +17,14 @@ use crate::{
     doors,
     engine::{Engine, Standing},
     feeds::Feeds,
+    flows::let_go::answer_peers,
     hub::Hub,
     ledger::Ledger,
     lifecycle::{
         drain::{Drainer, Draining},
-        lease::{Lease, Terms},
+        lease::{Lease, Tenure, Terms},
         monitor::{Count, Monitor},
+        reconcile::Reconcile,
         serve::{self, Cap},
         shutdown,
         tasks::Tasks,
@@ -52,7 +54,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new(clock.wall()));
     let tasks = Tasks::default();
     let store = store::open(&config).await?;
-    let bus = bus::open(&config, clock.clone()).await?;
+    let bus = bus::open(&config, clock.clone(), &metrics).await?;
     let deps = Arc::new(Deps {
         store: store.store.clone(),
         bus: bus.bus.clone(),
@@ -138,6 +140,9 @@ fn lease(engine: &Engine) -> Lease {
             address: config.replica.address.clone(),
         },
         standing: engine.standing.clone(),
+        tenure: Tenure::new(config.session.lease_ttl.0),
+        relay: engine.relay.clone(),
+        metrics: engine.deps.metrics.clone(),
         terms: Terms {
             ttl: config.session.lease_ttl.0,
             renew_every: config.session.lease_renew.0,
@@ -152,7 +157,10 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     let Deps { store: outbox, bus: events, metrics, .. } = &*engine.deps;
     let relay = engine.relay.clone();
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
+    engine.tasks.start_vital("peers", answer_peers(engine.clone()));
     engine.tasks.start_vital("lease", lease.clone().keep());
+    let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
+    engine.tasks.start_vital("reconcile", reconcile.run());
     if let Some(run) = bus.run {
         engine.tasks.start_vital("bus", run);
     }

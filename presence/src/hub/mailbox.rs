@@ -41,6 +41,8 @@ struct Inner {
     /// At most one of each kind.
     commands: Vec<Command>,
     overflowed: bool,
+    /// The socket is gone.
+    outlived: bool,
     waker: Option<Waker>,
 }
 
@@ -82,6 +84,23 @@ impl Mailbox {
         inner.commands.retain(differs);
         inner.commands.push(command);
         wake(inner);
+    }
+
+    /// The socket is gone, and its session waits for its agent: nothing is left to be sent, and of the commands only
+    /// those still matter that say whose the session is.
+    pub fn outlive_socket(&self) {
+        let mut inner = self.lock();
+        inner.frames = VecDeque::new();
+        inner.bytes = 0;
+        let is_of_session =
+            |c: &Command| matches!(c, Command::Replaced | Command::Disowned | Command::Evicted);
+        inner.commands.retain(is_of_session);
+        inner.outlived = true;
+    }
+
+    /// Whether there is somebody to be sent something.
+    pub fn has_socket(&self) -> bool {
+        !self.lock().outlived
     }
 
     /// The next command; no queue of frames holds it up.
@@ -163,6 +182,22 @@ mod tests {
             assert!(mailbox.push("x".into()));
             assert!(mailbox.poll_frame(&cx()).is_ready());
         }
+    }
+
+    #[test]
+    fn what_outlives_its_socket_is_whose_the_session_is() {
+        let mailbox = Mailbox::new(1024);
+        mailbox.push("x".into());
+        mailbox.command(Command::Drain { until: Time(7), reconnect_after_ms: 0 });
+        mailbox.command(Command::Evicted);
+        assert!(mailbox.has_socket());
+        mailbox.outlive_socket();
+        assert!(!mailbox.has_socket());
+        assert_eq!(mailbox.poll_frame(&cx()), Poll::Pending);
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Evicted));
+        mailbox.command(Command::Replaced);
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Replaced));
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Pending);
     }
 
     #[test]

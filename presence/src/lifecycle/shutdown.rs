@@ -38,8 +38,7 @@ pub async fn shut_down(engine: &Engine, drainer: &Drainer, lease: &Lease) {
         tracing::warn!("some events are still in the outbox; the next replica publishes them");
     }
     crash::point("drain.published");
-    let retire = lease.replicas.retire(lease.replica.id);
-    if !matches!(tokio::time::timeout(LAST_WORDS, retire).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(LAST_WORDS, lease.retire()).await, Ok(Ok(()))) {
         tracing::warn!("the lease could not be given back; it lapses by itself");
     }
     engine.tasks.stop().await;

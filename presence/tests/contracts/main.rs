@@ -9,4 +9,5 @@ mod bus_fixture;
 mod bus_kit;
 mod bus_stream;
 mod foreign;
+mod peers;
 mod session_store;

@@ -1,13 +1,15 @@
 //! The bus on NATS JetStream: one stream, no consumer. The port's contract is in `ports::bus`.
 //!
 //! `connect` keeps the connection, `link` the stream, `publish` sends, `subscription` hears and repairs, `read` reads
-//! by position; `tracker` and `stream` decide, without doing anything.
+//! by position; `tracker` and `stream` decide, without doing anything. `peers` asks other replicas over the same
+//! connection.
 
 mod connect;
 mod error;
 mod link;
 mod message;
 mod options;
+mod peers;
 mod publish;
 mod read;
 mod stream;
@@ -16,6 +18,7 @@ mod tracker;
 
 pub use error::Error;
 pub use options::{Auth, Options, Servers, Storage, StreamOptions, Tls};
+pub use peers::NatsPeers;
 
 use crate::{
     event::{Event, Poison},
@@ -28,6 +31,7 @@ use crate::{
 use async_trait::async_trait;
 use link::Link;
 use presence_core::ids::ClassroomId;
+use prometheus_client::metrics::counter::Counter;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
@@ -65,10 +69,16 @@ impl NatsBus {
             // A stream that is not ready is asked for again, with or without news.
             let again = sleep(Duration::from_secs(10));
             tokio::select! {
+                biased;
                 changed = news.changed() => if changed.is_err() { return },
                 () = again => {}
             }
         }
+    }
+
+    /// The other replicas on this NATS; `garbage` counts what comes from there and is no ask.
+    pub fn peers(&self, garbage: Counter) -> NatsPeers {
+        NatsPeers::new(self.link.clone(), garbage)
     }
 
     /// How many messages were no events, for metrics.

@@ -73,6 +73,8 @@ impl Debug for PostgresOptions {
 #[derive(Debug)]
 pub struct PostgresStore {
     database: Database,
+    /// One of the connections, kept for leases: whoever cannot renew is dead, however long the others wait.
+    leases: Database,
     claims: Batcher<Claims>,
     releases: Batcher<Releases>,
     rosters: Batcher<Rosters>,
@@ -84,7 +86,9 @@ impl PostgresStore {
     /// Connects and checks the schema; it needs the database to be up. The future performs the batches: nothing is
     /// claimed, released or listed unless somebody polls it, and it ends after the store is dropped.
     pub async fn open(options: &PostgresOptions) -> Result<(Arc<Self>, BoxFuture<'static, ()>), Error> {
-        let database = Database::new(options)?;
+        let rest = options.max_connections.saturating_sub(1);
+        let database = Database::new(&PostgresOptions { max_connections: rest, ..options.clone() })?;
+        let leases = Database::new(&PostgresOptions { max_connections: 1, ..options.clone() })?;
         migrations::check_schema(&database).await?;
         // One batch of a kind under way at a time: what comes meanwhile makes the next one larger, which serves a storm
         // better than two smaller ones side by side.
@@ -94,6 +98,7 @@ impl PostgresStore {
         let (rosters, listing) = batcher(Rosters::new(database.clone()), limits);
         let store = Self {
             database,
+            leases,
             claims,
             releases,
             rosters,
@@ -113,7 +118,7 @@ impl PostgresStore {
 
     /// Statements sent since the store was opened: its round trips.
     pub fn statements(&self) -> u64 {
-        self.database.statements()
+        self.database.statements() + self.leases.statements()
     }
 
     /// Callers that wait for a batch or are in one.

@@ -330,3 +330,30 @@ async fn a_server_that_cannot_be_reached_is_named_without_the_password() {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_waits_for_nobody_when_every_other_connection_is_taken() {
+    const TAKEN: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%agent_session%'";
+    Stage::postgres()
+        .await
+        .play(async |stage| {
+            let Served { store, _running } = serve(stage.url()).await;
+            let (mut admin, mut locker) = (connect(stage.url()).await, connect(stage.url()).await);
+            execute(&mut locker, "BEGIN; LOCK TABLE agent_session").await;
+            let mut finds = JoinSet::new();
+            for _ in 0..8 {
+                let store = store.clone();
+                finds.spawn(async move { store.find(&key("ann", "math")).await });
+            }
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while sqlx::query_scalar::<_, i64>(TAKEN).fetch_one(&mut admin).await.unwrap() < 3 {
+                assert!(Instant::now() < deadline, "the reads do not take the connections that there are");
+            }
+            assert!(store.renew(A, HOUR).await.unwrap());
+            assert!(finds.try_join_next().is_none(), "the others are still waiting");
+            execute(&mut locker, "ROLLBACK").await;
+            finds.join_all().await;
+        })
+        .await;
+}
