@@ -5,6 +5,8 @@
 mod admission;
 mod command_line;
 mod crashing;
+mod draining;
+mod draining_together;
 mod entering;
 mod first_frames;
 mod forwarding;

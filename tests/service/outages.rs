@@ -16,7 +16,7 @@ scenarios! {
 }
 
 /// What a server says in its log of an outage.
-fn expect_complaints(stack: &mut Stack) {
+pub(crate) fn expect_complaints(stack: &mut Stack) {
     for complaint in [
         "no connection to NATS",
         "the bus is away",
@@ -79,7 +79,7 @@ async fn without_the_bus_agents_connect_and_its_return_tells_everything_once(
 }
 
 /// Cuts a link, and returns once the server has noticed.
-async fn cut(link: &Link, server: &Server, what: &str) -> Result<()> {
+pub(crate) async fn cut(link: &Link, server: &Server, what: &str) -> Result<()> {
     expect_readyz(server, &format!("\"{what}\":\"up\"")).await?;
     link.cut();
     expect_readyz(server, &format!("\"{what}\":\"down\"")).await

@@ -38,6 +38,9 @@ pub enum Command {
     /// Print the OpenAPI document of the public HTTP API.
     #[command(hide = true)]
     Openapi,
+    /// Print the OpenAPI document of the internal HTTP API.
+    #[command(hide = true)]
+    OpenapiInternal,
     /// Print docs/ERRORS.md.
     #[command(hide = true)]
     ErrorsDoc,

@@ -93,6 +93,7 @@ fn dispatch(
         Command::CheckConfig => check(&config()?, file, out),
         Command::ConfigSchema => Ok(out.write_all(documents::config_schema().as_bytes())?),
         Command::Openapi => Ok(out.write_all(documents::openapi().as_bytes())?),
+        Command::OpenapiInternal => Ok(out.write_all(documents::openapi_internal().as_bytes())?),
         Command::ErrorsDoc => Ok(out.write_all(documents::errors().as_bytes())?),
         Command::ProtocolSchema => Ok(out.write_all(documents::protocol_schema().as_bytes())?),
     }

@@ -76,10 +76,10 @@ impl Hub {
         }
     }
 
-    /// Tells every socket in a room. Returns how many there were.
-    pub fn command_all(&self, command: Command) -> usize {
+    /// How many sockets have a seat here.
+    pub fn seated(&self) -> usize {
         let rooms: Vec<_> = self.lock().values().cloned().collect();
-        rooms.iter().map(|room| room.command_all(command)).sum()
+        rooms.iter().map(|room| room.seated()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClassroomId, Arc<Room>>> {

@@ -136,10 +136,8 @@ impl Room {
         state.leave(agent).map(|member| member.mailbox)
     }
 
-    pub(super) fn command_all(&self, command: Command) -> usize {
-        let state = self.lock();
-        state.members.values().for_each(|member| member.mailbox.command(command));
-        state.members.len()
+    pub(super) fn seated(&self) -> usize {
+        self.lock().members.len()
     }
 
     pub(super) fn close_if_empty(&self) -> bool {

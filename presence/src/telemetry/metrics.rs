@@ -3,7 +3,7 @@
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
 use crate::{event::Poison, ports::peers::Answer};
-use presence_core::{close::Reason, time::UnixMicros};
+use presence_core::{close::Reason, drain::Cause, time::UnixMicros};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -154,6 +154,8 @@ table! {
     closes: Family<ByReason, Counter> = Family::default(), "closes", "Sockets closed, by reason";
     resumes: Family<ByResult, Counter> = Family::default(), "resumes", "Resumes, by whether they were complete";
     refused: Family<ByCause, Counter> = Family::default(), "refused", "Sockets not let in, by cause";
+    pub drain_state: Gauge = Gauge::default(), "drain_state", "0 serving, 1 letting go of every agent, 2 has let go";
+    drain_told: Family<ByReason, Counter> = Family::default(), "drain_told", "Agents told to connect elsewhere, by why";
     pub events_received: Counter = Counter::default(), "events_received", "Events that arrived from the bus";
     pub events_delivered: Counter = Counter::default(), "events_delivered", "Events handed to sockets";
     poison: Family<ByKind, Counter> = Family::default(), "events_poison", "Messages that are no events, by what is wrong";
@@ -202,6 +204,9 @@ impl Metrics {
         for cause in Refusal::ALL {
             show(&self.refused.get_or_create(&ByCause { cause: cause.as_str() }));
         }
+        for cause in Cause::ALL {
+            self.drain_told(cause, 0);
+        }
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
@@ -230,6 +235,10 @@ impl Metrics {
 
     pub fn refuse(&self, cause: Refusal) {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn drain_told(&self, cause: Cause, count: u64) {
+        self.drain_told.get_or_create(&ByReason { reason: cause.as_str() }).inc_by(count);
     }
 
     pub fn poison(&self, poison: Poison, count: u64) {
