@@ -9,6 +9,8 @@ mod agent;
 mod bare;
 mod crowd;
 mod frame;
+mod handshake;
+mod histogram;
 mod http;
 mod latency;
 mod machine;
@@ -18,6 +20,7 @@ mod publisher;
 mod report;
 mod scenarios;
 mod services;
+mod swarm;
 mod tally;
 mod tick;
 
@@ -42,6 +45,8 @@ enum Scenario {
     Connect(connect::Args),
     /// One event to a full classroom, next to a bare broadcaster
     Fanout(fanout::Args),
+    /// Thousands of agents: the load of tests, benchmarks and users
+    Swarm(Box<swarm::Args>),
     /// The bare broadcaster
     #[command(hide = true)]
     Bare {
@@ -58,6 +63,11 @@ fn main() -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         return runtime.context("start a runtime")?.block_on(bare::run(coalesce));
     }
+    if let Scenario::Swarm(args) = scenario {
+        // Not pinned: it is a client like others, and its servers may be anywhere.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        return runtime.context("start a runtime")?.block_on(swarm::run(*args));
+    }
     machine::pin_ourselves()?;
     say(&format!("the client runs on CPU {}", machine::allowed_cpus("self").unwrap_or_default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -66,7 +76,7 @@ fn main() -> Result<()> {
             Scenario::Idle(args) => idle::run(args).await,
             Scenario::Connect(args) => connect::run(args).await,
             Scenario::Fanout(args) => fanout::run(args).await,
-            Scenario::Bare { .. } => Ok(()), // is not measured, and was run above
+            Scenario::Swarm(_) | Scenario::Bare { .. } => Ok(()), // are not measured, and were run above
         }
     })
 }
