@@ -179,16 +179,13 @@ impl Args {
             bail!("--in-flight and --answer-within: more than nothing");
         }
         Ok(Plan {
-            name: self.name.clone(),
-            agents: self.agents,
-            classrooms: self.classrooms,
             seed: self.seed,
             connect_rate: self.connect_rate.filter(|rate| *rate > 0.0),
             in_flight: self.in_flight,
             answer_within: self.answer_within,
             mischief: self.mischief.mischief(),
             twice: self.mischief.twice,
-            diaries: false,
+            ..Plan::of(&self.name, self.agents, self.classrooms)
         })
     }
 

@@ -1,12 +1,14 @@
 //! What a whole swarm has been through: counts for the line of each second and for the summary at the end.
 
-use crate::histogram::Histogram;
-use crate::latency::Latency;
+use super::conduct::ServerId;
+use crate::{histogram::Histogram, latency::Latency};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The reasons that are counted by name; a server that makes up more has them counted as `other`.
 const REASONS: usize = 64;
+/// Servers by which contests are kept apart.
+const OWNERS: usize = 256;
 /// Seconds in which moves are counted one by one: a day, the longest that a swarm lives.
 const SECONDS: usize = 24 * 3600;
 
@@ -33,6 +35,8 @@ pub(crate) struct Board {
     pub(crate) done: usize,
     /// Agents that were in at least once.
     pub(crate) been_in: usize,
+    /// Agents with two sockets in.
+    pub(crate) pairs: usize,
     // So far.
     pub(crate) counts: Counts,
     pub(crate) refused: BTreeMap<String, u64>,
@@ -47,6 +51,8 @@ pub(crate) struct Board {
     pub(crate) latencies: Histogram,
     /// Agents that moved because they were told to, by second.
     pub(crate) moves: Vec<u32>,
+    /// How long the second socket of an agent took to come in, by the server of the first one.
+    pub(crate) contests: BTreeMap<ServerId, Histogram>,
 }
 
 /// Numbers that only grow.
@@ -109,6 +115,21 @@ impl Board {
         }
     }
 
+    /// An agent has so many sockets in, and had so many before.
+    pub(crate) const fn hold(&mut self, before: usize, after: usize) {
+        match (before, after) {
+            (0 | 1, 2) => self.pairs += 1,
+            (2, 0 | 1) => self.pairs = self.pairs.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn contest(&mut self, owner: ServerId, micros: i64) {
+        if self.contests.len() < OWNERS || self.contests.contains_key(&owner) {
+            self.contests.entry(owner).or_default().add(micros);
+        }
+    }
+
     pub(crate) fn refuse(&mut self, reason: &str) {
         self.counts.refused += 1;
         let room = self.refused.len() < REASONS;
@@ -154,6 +175,7 @@ impl Board {
             ("told", self.told),
             ("done", self.done),
             ("been_in", self.been_in),
+            ("pairs", self.pairs),
         ] {
             summary.insert(name.into(), json!(value));
         }

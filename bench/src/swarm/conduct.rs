@@ -172,6 +172,11 @@ impl Conduct {
         self.live().any(Slot::is_held)
     }
 
+    /// How many of its sockets have a session.
+    pub(crate) fn held(&self) -> usize {
+        self.live().filter(|slot| slot.is_held()).count()
+    }
+
     /// It has a socket that was not answered yet.
     pub(crate) fn is_trying(&self) -> bool {
         self.live().any(|slot| slot.stage == Stage::Trying)

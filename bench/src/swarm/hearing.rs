@@ -69,6 +69,10 @@ impl Agent {
 
     fn come_in(&mut self, place: usize, at: i64, welcome: &Welcome) {
         let stall = self.stalls();
+        // Told to go, it is no contest.
+        let owner =
+            self.lines[1 - place].as_ref().filter(|other| other.line.answered && other.line.closing.is_none() && !self.was_told);
+        let owner = owner.map(|other| other.line.server);
         let Some(rope) = &mut self.lines[place] else { return };
         let began = rope.line.asked.unwrap_or(at);
         rope.line.is_answered();
@@ -87,6 +91,9 @@ impl Agent {
         board.counts.entered += 1;
         board.counts.stalls += u64::from(stall.is_some());
         board.entering.add(at - began);
+        if let Some(owner) = owner {
+            board.contest(owner, at - began);
+        }
         match (resume, resumed) {
             (Some(_), true) => board.counts.resumed += 1,
             (Some(_), false) => board.counts.not_resumed += 1,
@@ -157,7 +164,7 @@ impl Agent {
             self.was_told = true;
             self.world.board().counts.told += 1;
         }
-        self.record(began, at, || {
+        self.record(if in_before { at } else { began }, at, || {
             if in_before {
                 Act::Told { socket, reason: kind, reconnect_after_ms: after }
             } else {

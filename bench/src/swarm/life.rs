@@ -72,7 +72,7 @@ impl Agent {
             index,
             actor: world.label(index),
             conduct: Conduct::new(chance.clone(), returns),
-            whims: Whims::new(&plan.mischief, &mut chance),
+            whims: Whims::new(plan, &mut chance),
             chance,
             lines: [None, None],
             begins: Some(begins),
@@ -187,7 +187,7 @@ impl Agent {
 
     /// One step of conduct. Returns how much there was to do.
     pub(super) fn take(&mut self, input: Input) -> usize {
-        let before = self.standing();
+        let (before, held) = (self.standing(), self.conduct.held());
         let now = self.now();
         if matches!(input, Input::Due) && self.conduct.sockets() == 2 && self.conduct.is_in() {
             let race =
@@ -204,7 +204,10 @@ impl Agent {
             }
         }
         let after = self.standing();
-        self.world.board().change(before, after);
+        let mut board = self.world.board();
+        board.change(before, after);
+        board.hold(held, self.conduct.held());
+        drop(board);
         count
     }
 

@@ -3,7 +3,7 @@
 use super::{
     chance::Chance,
     conduct::{Deed, Millis},
-    world::{Mischief, Phase},
+    world::{Mischief, Phase, Plan},
 };
 
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct Whims {
     next: Option<Millis>,
     /// The first wait has been drawn.
     begun: bool,
+    race_over: Millis,
 }
 
 impl Mischief {
@@ -42,9 +43,15 @@ impl Mischief {
 }
 
 impl Whims {
-    pub(crate) fn new(mischief: &Mischief, chance: &mut Chance) -> Self {
-        let reads_badly = chance.happens(mischief.stop_reading);
-        Self { mischief: *mischief, reads_badly, phase: Phase::Entering, next: None, begun: false }
+    pub(crate) fn new(plan: &Plan, chance: &mut Chance) -> Self {
+        Self {
+            mischief: plan.mischief,
+            reads_badly: chance.happens(plan.mischief.stop_reading),
+            phase: Phase::Entering,
+            next: None,
+            begun: false,
+            race_over: u64::try_from(plan.race_over.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     pub(crate) const fn is_a_bad_reader(&self) -> bool {
@@ -58,18 +65,28 @@ impl Whims {
 
     pub(crate) fn enter_phase(&mut self, phase: Phase, now: Millis) {
         self.phase = phase;
+        self.begun = false;
         // Due at once, and put off by the wait that is drawn then.
-        self.next = (phase == Phase::Wild && self.mischief.per_minute() > 0.0).then_some(now);
+        let wants = match phase {
+            Phase::Wild => self.mischief.per_minute() > 0.0,
+            Phase::Race => true,
+            Phase::Entering | Phase::Calm | Phase::Stop => false,
+        };
+        self.next = wants.then_some(now);
     }
 
     pub(crate) const fn due(&self) -> Option<Millis> {
         self.next
     }
 
-    /// The deed that is due, unless it has only just begun to be wild.
+    /// The deed that is due, unless only the wait for it begins.
     pub(crate) fn next(&mut self, now: Millis, chance: &mut Chance) -> Option<Deed> {
         let due = self.next.filter(|due| *due <= now)?;
         let first = !std::mem::replace(&mut self.begun, true);
+        if self.phase == Phase::Race {
+            self.next = first.then(|| now.saturating_add(chance.up_to(self.race_over)));
+            return (!first).then_some(Deed::Double);
+        }
         self.next = chance.wait(self.mischief.per_minute()).map(|wait| due.saturating_add(wait).max(now));
         (!first).then(|| self.mischief.choose(chance))
     }
@@ -82,7 +99,7 @@ mod tests {
 
     fn deeds(mischief: Mischief) -> Vec<(Millis, Deed)> {
         let mut chance = Chance::new(3, 3);
-        let mut whims = Whims::new(&mischief, &mut chance);
+        let mut whims = Whims::new(&Plan { mischief, ..Plan::of("s", 1, 1) }, &mut chance);
         assert_eq!(whims.due(), None);
         whims.enter_phase(Phase::Wild, 1_000);
         let mut done = vec![];
@@ -117,5 +134,18 @@ mod tests {
     #[test]
     fn without_mischief_nothing_is_done() {
         assert_eq!(deeds(Mischief::default()), []);
+    }
+
+    #[test]
+    fn in_a_race_each_opens_one_more_socket_in_its_time() {
+        let mut chance = Chance::new(3, 3);
+        let plan = Plan { race_over: Duration::from_secs(5), ..Plan::of("s", 1, 1) };
+        let mut whims = Whims::new(&plan, &mut chance);
+        whims.enter_phase(Phase::Race, 1_000);
+        assert_eq!(whims.next(1_000, &mut chance), None);
+        let due = whims.due().unwrap();
+        assert!((1_000..=6_000).contains(&due), "{due}");
+        assert_eq!(whims.next(due, &mut chance), Some(Deed::Double));
+        assert_eq!(whims.due(), None);
     }
 }

@@ -21,14 +21,18 @@ mod witness;
 mod words;
 mod world;
 
-pub(crate) use args::Args;
+pub(crate) use args::{Args, duration};
+pub(crate) use diary::{Continuity, Diary, Kept, compare};
+pub(crate) use directory::Directory;
 pub(crate) use run::run;
+pub(crate) use sibling::{Sibling, Speech};
+pub(crate) use token::{Purse, Source};
+pub(crate) use witness::{Published, Witness};
+pub(crate) use world::{Mischief, Phase, Plan, World};
 
-use diary::Diary;
 use life::Agent;
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
-use world::{Phase, World};
 
 /// How often a wait looks whether what it waits for is there.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -29,8 +29,29 @@ pub(crate) struct Plan {
     pub(crate) mischief: Mischief,
     /// Agents begin with two sockets at once.
     pub(crate) twice: bool,
+    /// Over how long the second sockets of `Phase::Race` are spread.
+    pub(crate) race_over: Duration,
     /// For `diary.rs`.
     pub(crate) diaries: bool,
+}
+
+impl Plan {
+    /// Agents that only come in and stay.
+    pub(crate) fn of(name: &str, agents: usize, classrooms: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            agents,
+            classrooms: classrooms.clamp(1, agents.max(1)),
+            seed: 1,
+            connect_rate: None,
+            in_flight: 1_000,
+            answer_within: Duration::from_secs(10),
+            mischief: Mischief::default(),
+            twice: false,
+            race_over: Duration::ZERO,
+            diaries: false,
+        }
+    }
 }
 
 /// What agents do of themselves: fractions of all agents, the first four per minute.
@@ -55,7 +76,9 @@ pub(crate) enum Phase {
     Entering,
     /// Agents do what `Mischief` says.
     Wild,
-    /// They do not any more.
+    /// Each opens a second socket, once, within `Plan::race_over`.
+    Race,
+    /// They do nothing any more.
     Calm,
     /// They close everything.
     Stop,
