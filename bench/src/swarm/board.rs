@@ -151,6 +151,12 @@ impl Board {
         self.moves.iter().copied().max().unwrap_or(0)
     }
 
+    pub(crate) fn all_latencies(&self) -> Histogram {
+        let mut all = self.latencies.clone();
+        all.merge(&self.latency);
+        all
+    }
+
     /// The line of this second; what is of one second begins anew.
     pub(crate) fn line(&mut self) -> String {
         let p99 = self.latency.latency().map_or("-".into(), |latency| millis(latency.p99));
@@ -165,9 +171,8 @@ impl Board {
     }
 
     /// Everything, for machines.
-    pub(crate) fn summary(&mut self) -> Map<String, Value> {
-        self.latencies.merge(&self.latency);
-        self.latency = Histogram::default();
+    pub(crate) fn summary(&self) -> Map<String, Value> {
+        let latencies = self.all_latencies();
         let mut summary = Map::new();
         for (name, value) in [
             ("connected", self.connected),
@@ -184,7 +189,7 @@ impl Board {
         summary.insert("first_failure".into(), json!(self.first_failure));
         summary.insert("most_moves_in_a_second".into(), json!(self.most_moves()));
         for (name, histogram) in
-            [("entering_ms", &self.entering), ("gap_ms", &self.gaps), ("latency_ms", &self.latencies)]
+            [("entering_ms", &self.entering), ("gap_ms", &self.gaps), ("latency_ms", &latencies)]
         {
             let [p50, p99, max] = Latency::columns(histogram.latency());
             summary.insert(name.into(), json!({ "p50": p50, "p99": p99, "max": max }));

@@ -70,8 +70,9 @@ impl Agent {
     fn come_in(&mut self, place: usize, at: i64, welcome: &Welcome) {
         let stall = self.stalls();
         // Told to go, it is no contest.
-        let owner =
-            self.lines[1 - place].as_ref().filter(|other| other.line.answered && other.line.closing.is_none() && !self.was_told);
+        let owner = self.lines[1 - place]
+            .as_ref()
+            .filter(|other| other.line.answered && other.line.closing.is_none() && !self.was_told);
         let owner = owner.map(|other| other.line.server);
         let Some(rope) = &mut self.lines[place] else { return };
         let began = rope.line.asked.unwrap_or(at);

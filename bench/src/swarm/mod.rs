@@ -22,8 +22,10 @@ mod words;
 mod world;
 
 pub(crate) use args::{Args, duration};
+pub(crate) use clock::Clock;
 pub(crate) use diary::{Continuity, Diary, Kept, compare};
 pub(crate) use directory::Directory;
+pub(crate) use recorder::Recorder;
 pub(crate) use run::run;
 pub(crate) use sibling::{Sibling, Speech};
 pub(crate) use token::{Purse, Source};

@@ -180,7 +180,7 @@ impl Keeper {
 
     async fn finish(mut self) -> Result<()> {
         let world = self.swarm.world.clone();
-        let mut summary = summary_of(&mut world.board(), &world, self.began);
+        let mut summary = summary_of(&world.board(), &world, self.began);
         if self.args.leave_open {
             // From here on, what was open is broken.
             self.swarm.abandon().await;
@@ -206,7 +206,7 @@ impl Keeper {
     }
 }
 
-fn summary_of(board: &mut Board, world: &World, began: Instant) -> Map<String, Value> {
+fn summary_of(board: &Board, world: &World, began: Instant) -> Map<String, Value> {
     let mut summary = Map::new();
     summary.insert("name".into(), json!(world.plan.name));
     summary.insert("agents".into(), json!(world.plan.agents));
