@@ -3,7 +3,7 @@
 //!
 //! A benchmark is a file in `scenarios/` and a line in each of the two tables below. The server runs on CPU 0, this
 //! process on CPU 1. `swarm`, `witness` and `check` are tools for tests and users: they run wherever they are started.
-#![expect(clippy::print_stdout, reason = "it talks to a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
 
 mod agent;
 mod bare;
@@ -29,7 +29,7 @@ mod witness;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use scenarios::{connect, fanout, idle, kill, races, rolling, slow, storm};
-use std::{sync::LazyLock, time::Instant};
+use std::{process::ExitCode, sync::LazyLock, time::Instant};
 
 /// Benchmarks of presence.
 #[derive(Debug, Parser)]
@@ -72,8 +72,18 @@ enum Scenario {
     },
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().scenario {
+fn main() -> ExitCode {
+    match run(Cli::parse().scenario) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(scenario: Scenario) -> Result<()> {
+    match scenario {
         // As presence has it: as many threads as it may use CPUs.
         Scenario::Bare { coalesce } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

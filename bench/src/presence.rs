@@ -9,6 +9,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use presence_api::http::{Attendance, Stay};
+use presence_core::close::Reason;
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -86,6 +87,14 @@ impl Presence {
 
     pub(crate) fn token(&self) -> Arc<str> {
         self.home.token.clone()
+    }
+
+    /// Sockets that it closed for this reason.
+    pub(crate) async fn closes(&self, reason: Reason) -> Result<f64> {
+        let page = http::get(self.metrics, "/metrics").await?;
+        let label = format!("{{reason=\"{}\"}}", reason.row().name);
+        let lines: Vec<&str> = page.lines().filter(|line| line.contains(&label)).collect();
+        Ok(http::metric(&lines.join("\n"), "closes").unwrap_or_default())
     }
 
     /// Who was in a classroom, and from when to when.

@@ -9,6 +9,7 @@ use crate::{
     swarm::{Mischief, Phase, Plan, duration},
 };
 use anyhow::Result;
+use presence_core::close::Reason;
 use serde_json::json;
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ const COLUMNS: &[&str] = &[
     "p50 ms",
     "p99 ms",
     "max ms",
-    "lost",
-    "resynced",
+    "closed as slow",
+    "closed without pong",
     "RSS MiB",
     "server CPU %",
 ];
@@ -71,9 +72,11 @@ async fn measure(services: &Services, args: &Args, fraction: f64, report: &mut R
         sibling.fall_silent().await;
     }
     let busy = (cpu_of(&fleet)? - cpu) / args.lasts.as_secs_f64() * 100.0;
-    let mut memory = 0;
+    let (mut memory, mut slow, mut silent) = (0, 0.0, 0.0);
     for replica in &fleet.replicas {
         memory += replica.process.memory()?.resident / 1024;
+        slow += replica.closes(Reason::SlowConsumer).await?;
+        silent += replica.closes(Reason::PongTimedOut).await?;
     }
     let board = fleet.swarm.world.board().clone();
     say(&format!("{} agents do not read", board.counts.stalls));
@@ -85,8 +88,8 @@ async fn measure(services: &Services, args: &Args, fraction: f64, report: &mut R
         p50,
         p99,
         max,
-        json!(board.counts.lost),
-        json!(board.counts.resynced),
+        json!(slow),
+        json!(silent),
         json!(memory),
         json!(busy),
     ]);

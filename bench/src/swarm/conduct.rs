@@ -4,14 +4,13 @@
 //! is in. It comes back from a loss after a full-jitter pause, never before the server's `reconnect_after_ms`, and
 //! names the newest session and position that it knows. It never has more than two sockets: there are two slots.
 
-use super::chance::Chance;
+pub(crate) use super::moves::{Deed, Effect, Input, Millis, News, ServerId};
+use super::{
+    chance::Chance,
+    slots::{Slot, Slots, Stage},
+};
 use presence_api::frames::Resume;
 use presence_core::close::Reason;
-
-/// Milliseconds since the swarm began.
-pub(crate) type Millis = u64;
-/// A server, by its number in the directory.
-pub(crate) type ServerId = u32;
 
 /// The first pause after a loss is drawn from 0 to this; each one that follows from twice as much.
 const BASE: Millis = 100;
@@ -22,109 +21,6 @@ const LONGEST_AFTER: Millis = 60_000;
 const STEADY: Millis = 5_000;
 /// Two sockets of one agent are the server's to settle, for so long; then the agent closes the older one itself.
 const RACE: Millis = 15_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// The moment that `due` named has come.
-    Due,
-    /// Something about a socket; of one that is gone already it changes nothing.
-    On(u64, News),
-    /// Something that its owner wants; what cannot be done now is not done.
-    Do(Deed),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
-    Entered {
-        session_id: i64,
-        seq: u64,
-        resumed: bool,
-    },
-    Resync {
-        seq: u64,
-    },
-    /// Go elsewhere, not before this; the socket stays open.
-    Terminated {
-        after: Millis,
-    },
-    /// A close follows; come back not before this.
-    Error {
-        after: Option<Millis>,
-    },
-    /// The code of the server's close frame, or none: it broke, or never came about.
-    Ended {
-        code: Option<u16>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Enter,
-    /// Two sockets at once: a race.
-    EnterTwice,
-    /// Closes cleanly, and comes back as a stranger after a pause.
-    Leave {
-        pause: Millis,
-    },
-    /// Closes cleanly and connects in the same moment, with or without what it knew.
-    Reload {
-        remembers: bool,
-    },
-    /// Drops its sockets without a word, and comes back after a pause.
-    Vanish {
-        pause: Millis,
-    },
-    /// Connects a second time while it is in.
-    Double,
-    /// Closes everything, for good.
-    Stop,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Connect, to any server but `avoid` if there is another one.
-    Open { socket: u64, resume: Option<Resume>, avoid: Option<ServerId> },
-    /// Say good-bye, and read on until the server has said it too.
-    Close(u64),
-    /// End it without a word.
-    Drop(u64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Trying,
-    Held {
-        session_id: i64,
-        since: Millis,
-        /// It was told to go elsewhere, not before this.
-        move_at: Option<Millis>,
-    },
-    /// It said good-bye.
-    Leaving,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Slot {
-    socket: u64,
-    server: Option<ServerId>,
-    stage: Stage,
-    /// What the server's last words asked for.
-    after: Millis,
-}
-
-impl Slot {
-    const fn is_live(&self) -> bool {
-        !matches!(self.stage, Stage::Leaving)
-    }
-
-    const fn is_held(&self) -> bool {
-        matches!(self.stage, Stage::Held { .. })
-    }
-
-    const fn was_told(&self) -> bool {
-        matches!(self.stage, Stage::Held { move_at: Some(_), .. })
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Will {
@@ -141,7 +37,7 @@ pub(crate) struct Conduct {
     /// Whether it comes back when it is told to go, or lost.
     returns: bool,
     will: Will,
-    slots: [Option<Slot>; 2],
+    slots: Slots,
     /// How many sockets it has had: the next one's number.
     opened: u64,
     known: Option<Resume>,
@@ -158,7 +54,7 @@ impl Conduct {
             chance,
             returns,
             will: Will::Wait,
-            slots: [None, None],
+            slots: Slots::new(),
             opened: 0,
             known: None,
             losses: 0,
@@ -169,22 +65,22 @@ impl Conduct {
 
     /// It has a socket with a session.
     pub(crate) fn is_in(&self) -> bool {
-        self.live().any(Slot::is_held)
+        self.slots.live().any(Slot::is_held)
     }
 
     /// How many of its sockets have a session.
     pub(crate) fn held(&self) -> usize {
-        self.live().filter(|slot| slot.is_held()).count()
+        self.slots.live().filter(|slot| slot.is_held()).count()
     }
 
     /// It has a socket that was not answered yet.
     pub(crate) fn is_trying(&self) -> bool {
-        self.live().any(|slot| slot.stage == Stage::Trying)
+        self.slots.live().any(|slot| slot.stage == Stage::Trying)
     }
 
     /// It was told to go elsewhere, and still has the socket that it was told on.
     pub(crate) fn is_told(&self) -> bool {
-        self.live().any(Slot::was_told)
+        self.slots.live().any(Slot::was_told)
     }
 
     pub(crate) fn has_begun(&self) -> bool {
@@ -197,7 +93,7 @@ impl Conduct {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.is_done() && self.slots.iter().all(Option::is_none)
+        self.is_done() && self.slots.count() == 0
     }
 
     /// The newest session and position: what it would resume from.
@@ -206,7 +102,7 @@ impl Conduct {
     }
 
     pub(crate) fn sockets(&self) -> usize {
-        self.slots.iter().flatten().count()
+        self.slots.count()
     }
 
     /// When it wants to hear `Due`.
@@ -214,7 +110,7 @@ impl Conduct {
         if self.will != Will::Present {
             return None;
         }
-        let mut live = self.live();
+        let mut live = self.slots.live();
         match (live.next(), live.next()) {
             (None, _) => Some(self.not_before),
             (Some(Slot { stage: Stage::Held { move_at: Some(at), .. }, .. }), None) => {
@@ -230,7 +126,7 @@ impl Conduct {
 
     /// The server that a socket was opened to.
     pub(crate) fn placed(&mut self, socket: u64, server: ServerId) {
-        if let Some(slot) = self.slot(socket) {
+        if let Some(slot) = self.slots.get(socket) {
             slot.server = Some(server);
         }
     }
@@ -256,15 +152,15 @@ impl Conduct {
 
     /// What was due: a first socket, a successor, or the end of a race that no server settled.
     fn act(&mut self, now: Millis) -> Vec<Effect> {
-        if self.live().count() == 2 {
-            let older = self.live().min_by_key(|slot| slot.socket).map(|slot| slot.socket);
+        if self.slots.live().count() == 2 {
+            let older = self.slots.live().min_by_key(|slot| slot.socket).map(|slot| slot.socket);
             return older.map(|socket| self.close(socket)).into_iter().collect();
         }
         self.open(now, self.known)
     }
 
     fn hear_news(&mut self, now: Millis, socket: u64, news: News) -> Vec<Effect> {
-        if self.slot(socket).is_none() {
+        if self.slots.get(socket).is_none() {
             return vec![];
         }
         match news {
@@ -276,7 +172,7 @@ impl Conduct {
             }
             News::Terminated { after } => self.told(now, socket, after),
             News::Error { after } => {
-                if let Some(slot) = self.slot(socket) {
+                if let Some(slot) = self.slots.get(socket) {
                     slot.after = after.unwrap_or(0).min(LONGEST_AFTER);
                 }
             }
@@ -286,11 +182,11 @@ impl Conduct {
     }
 
     fn entered(&mut self, now: Millis, socket: u64, state: Resume, resumed: bool) -> Vec<Effect> {
-        let Some(slot) = self.slot(socket).filter(|slot| slot.stage == Stage::Trying) else {
+        let Some(slot) = self.slots.get(socket).filter(|slot| slot.stage == Stage::Trying) else {
             return vec![];
         };
         slot.stage = Stage::Held { session_id: state.session_id, since: now, move_at: None };
-        let other = self.live().find(|other| other.socket != socket).copied();
+        let other = self.slots.live().find(|other| other.socket != socket).copied();
         let heard = self.known.map(|known| known.last_seq);
         let last_seq = match heard {
             // The missed events follow one by one: a loss before they came must not skip them.
@@ -305,7 +201,7 @@ impl Conduct {
 
     fn told(&mut self, now: Millis, socket: u64, after: Millis) {
         let at = now.saturating_add(after.min(LONGEST_AFTER));
-        let Some(slot) = self.slot(socket) else { return };
+        let Some(slot) = self.slots.get(socket) else { return };
         if let Stage::Held { move_at, .. } = &mut slot.stage {
             // The first word stands: a server that repeats itself does not put its client off.
             move_at.get_or_insert(at);
@@ -314,8 +210,8 @@ impl Conduct {
     }
 
     fn ended(&mut self, now: Millis, socket: u64, code: Option<u16>) {
-        let Some(slot) = self.take(socket).filter(Slot::is_live) else { return };
-        let other = self.live().next().copied();
+        let Some(slot) = self.slots.take(socket).filter(Slot::is_live) else { return };
+        let other = self.slots.live().next().copied();
         if let Some(Slot { stage: Stage::Held { session_id, .. }, .. }) = other {
             // That session goes on, so it is the newest.
             self.known = self.known.map(|known| Resume { session_id, ..known });
@@ -372,7 +268,7 @@ impl Conduct {
                 if !self.returns {
                     self.will = Will::Done;
                 }
-                self.drop_all()
+                self.slots.take_all().map(|slot| Effect::Drop(slot.socket)).collect()
             }
             Deed::Double if self.is_steady() => self.open(now, None),
             Deed::Stop => {
@@ -386,8 +282,8 @@ impl Conduct {
     /// It has one socket, with a session, and wants no other.
     fn is_steady(&self) -> bool {
         self.will == Will::Present
-            && self.live().count() == 1
-            && self.live().all(|slot| slot.is_held() && !slot.was_told())
+            && self.slots.live().count() == 1
+            && self.slots.live().all(|slot| slot.is_held() && !slot.was_told())
     }
 
     fn forget(&mut self) {
@@ -398,55 +294,35 @@ impl Conduct {
     fn open(&mut self, now: Millis, resume: Option<Resume>) -> Vec<Effect> {
         let mut effects = vec![];
         if self.sockets() == 2
-            && let Some(leaving) = self.slots.iter().flatten().find(|slot| !slot.is_live())
+            && let Some(leaving) = self.slots.take_leaving()
         {
-            let socket = leaving.socket;
-            self.take(socket);
-            effects.push(Effect::Drop(socket));
+            effects.push(Effect::Drop(leaving.socket));
         }
-        if let Some(free) = self.slots.iter_mut().find(|slot| slot.is_none()) {
-            let socket = self.opened;
+        if self.slots.put(Slot::trying(self.opened)) {
+            effects.push(Effect::Open { socket: self.opened, resume, avoid: self.avoid });
             self.opened += 1;
-            *free = Some(Slot { socket, server: None, stage: Stage::Trying, after: 0 });
             self.not_before = now;
-            effects.push(Effect::Open { socket, resume, avoid: self.avoid });
         }
         effects
     }
 
     /// One that was not answered yet cannot say good-bye.
     fn close(&mut self, socket: u64) -> Effect {
-        match self.slot(socket) {
+        match self.slots.get(socket) {
             Some(slot) if slot.is_held() => {
                 slot.stage = Stage::Leaving;
                 Effect::Close(socket)
             }
             _ => {
-                self.take(socket);
+                self.slots.take(socket);
                 Effect::Drop(socket)
             }
         }
     }
 
     fn close_all(&mut self) -> Vec<Effect> {
-        let live: Vec<u64> = self.live().map(|slot| slot.socket).collect();
+        let live: Vec<u64> = self.slots.live().map(|slot| slot.socket).collect();
         live.into_iter().map(|socket| self.close(socket)).collect()
-    }
-
-    fn drop_all(&mut self) -> Vec<Effect> {
-        self.slots.iter_mut().filter_map(Option::take).map(|slot| Effect::Drop(slot.socket)).collect()
-    }
-
-    fn live(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().flatten().filter(|slot| slot.is_live())
-    }
-
-    fn slot(&mut self, socket: u64) -> Option<&mut Slot> {
-        self.slots.iter_mut().flatten().find(|slot| slot.socket == socket)
-    }
-
-    fn take(&mut self, socket: u64) -> Option<Slot> {
-        self.slots.iter_mut().find(|slot| slot.is_some_and(|slot| slot.socket == socket))?.take()
     }
 }
 

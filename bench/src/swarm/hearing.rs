@@ -51,7 +51,7 @@ impl Agent {
             Heard::Words(Words::Resync { seq, agents_total }) => {
                 self.hear_resync(place, at, seq, agents_total);
             }
-            Heard::Words(Words::Error { kind, reconnect_after_ms, .. }) => {
+            Heard::Words(Words::Error { kind, reconnect_after_ms }) => {
                 self.hear_error(place, at, kind, reconnect_after_ms);
             }
             Heard::Words(Words::Unknown) => {}
@@ -69,17 +69,12 @@ impl Agent {
 
     fn come_in(&mut self, place: usize, at: i64, welcome: &Welcome) {
         let stall = self.stalls();
-        // Told to go, it is no contest.
-        let owner = self.lines[1 - place]
-            .as_ref()
-            .filter(|other| other.line.answered && other.line.closing.is_none() && !self.was_told);
-        let owner = owner.map(|other| other.line.server);
         let Some(rope) = &mut self.lines[place] else { return };
         let began = rope.line.asked.unwrap_or(at);
         rope.line.is_answered();
         (rope.deadline, rope.stall, rope.line.stalled) = (None, stall, stall.is_some());
         rope.line.live_from = welcome.seq;
-        let (socket, resume) = (rope.line.number, rope.line.resume);
+        let (socket, resume, owner) = (rope.line.number, rope.line.resume, rope.owner);
         let &Welcome { session_id, seq, resumed, agents_total, ref replica } = welcome;
         self.record(began, at, || {
             let outcome =

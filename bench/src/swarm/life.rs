@@ -53,6 +53,8 @@ pub(super) struct Rope {
     pub(super) deadline: Option<Millis>,
     /// Since when it is not read, and until when.
     pub(super) stall: Option<(i64, Millis)>,
+    /// The server that held the agent when this was opened, if it had not let go of it: a contest.
+    pub(super) owner: Option<ServerId>,
 }
 
 impl Agent {
@@ -238,10 +240,13 @@ impl Agent {
             resume,
         };
         let line = Line::open(socket, server, request, &self.world);
+        let holder =
+            self.lines.iter().flatten().find(|rope| rope.line.answered && rope.line.closing.is_none());
+        let owner = holder.filter(|_| !self.was_told).map(|rope| rope.line.server);
         let place = self.lines.iter_mut().find(|place| place.is_none());
         let place = place.expect("conduct has two slots, and so have the lines");
         // Until it has asked, the line itself bounds what it takes.
-        *place = Some(Rope { line, deadline: None, stall: None });
+        *place = Some(Rope { line, deadline: None, stall: None, owner });
     }
 
     fn close(&mut self, socket: u64) {

@@ -24,7 +24,6 @@ pub(crate) enum Words {
     /// `terminated` and all other errors.
     Error {
         kind: String,
-        recoverable: bool,
         reconnect_after_ms: Option<u64>,
     },
     Unknown,
@@ -90,11 +89,7 @@ pub(crate) fn understand(text: &[u8], classroom: &str) -> Option<Words> {
         }
         "recoverable_session_error" | "unrecoverable_session_error" => {
             let error: SessionError = serde_json::from_str(payload?).ok()?;
-            Words::Error {
-                recoverable: kind.starts_with("recoverable"),
-                kind: error.kind,
-                reconnect_after_ms: error.reconnect_after_ms,
-            }
+            Words::Error { kind: error.kind, reconnect_after_ms: error.reconnect_after_ms }
         }
         _ => Words::Unknown,
     })
@@ -153,8 +148,7 @@ mod tests {
     fn errors_and_resyncs_are_understood_and_news_is_passed_over() {
         let told = r#"{"type":"recoverable_session_error","payload":{"type":"terminated","title":"terminated",
             "status":422,"reconnect_after_ms":40,"reason":"shutdown"}}"#;
-        let words =
-            Words::Error { kind: "terminated".into(), recoverable: true, reconnect_after_ms: Some(40) };
+        let words = Words::Error { kind: "terminated".into(), reconnect_after_ms: Some(40) };
         assert_eq!(understood(told), Some(words));
         let resync = r#"{"type":"resync","payload":{"seq":5,"agents":[],"agents_total":0}}"#;
         assert_eq!(understood(resync), Some(Words::Resync { seq: 5, agents_total: 0 }));
