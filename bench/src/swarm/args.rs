@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// How long an answer may take before an agent gives an attempt up
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub(super) answer_within: Duration,
+    /// A socket on which not even a ping came for so long is given up
+    #[arg(long, default_value = "45s", value_name = "TIME", value_parser = duration)]
+    pub(super) silence: Duration,
     /// Chance begins here: the same flags make the same swarm
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -175,14 +178,15 @@ impl Args {
         if self.lasts.is_zero() || self.lasts > LONGEST {
             bail!("--for: more than nothing, and at most 24h");
         }
-        if self.in_flight == 0 || self.answer_within.is_zero() {
-            bail!("--in-flight and --answer-within: more than nothing");
+        if self.in_flight == 0 || self.answer_within.is_zero() || self.silence.is_zero() {
+            bail!("--in-flight, --answer-within and --silence: more than nothing");
         }
         Ok(Plan {
             seed: self.seed,
             connect_rate: self.connect_rate.filter(|rate| *rate > 0.0),
             in_flight: self.in_flight,
             answer_within: self.answer_within,
+            silence: self.silence,
             mischief: self.mischief.mischief(),
             twice: self.mischief.twice,
             ..Plan::of(&self.name, self.agents, self.classrooms)

@@ -19,7 +19,10 @@ impl Agent {
     /// Everything that one look at a line brought, in order.
     pub(super) fn hear_all(&mut self, place: usize, heard: Vec<Heard>) {
         // What was read together was heard together.
-        let at = self.world.clock.now();
+        let (now, at) = (self.now(), self.world.clock.now());
+        if let Some(rope) = &mut self.lines[place] {
+            rope.heard = now;
+        }
         for one in heard {
             if self.lines[place].is_none() {
                 return;
@@ -181,6 +184,9 @@ impl Agent {
         let Some(rope) = self.lines[place].take() else { return };
         let was_in = self.conduct.is_in();
         self.take(Input::On(rope.line.number, News::Ended { code }));
+        if self.conduct.is_in() && !self.conduct.is_told() {
+            self.was_told = false;
+        }
         let ours = rope.line.closing.is_some();
         // Replaced by its own other socket, which is about to be in, it lost nothing.
         let own = code == Some(REPLACED) && self.conduct.is_trying();

@@ -51,6 +51,8 @@ pub(super) struct Agent {
 pub(super) struct Rope {
     pub(super) line: Line,
     pub(super) deadline: Option<Millis>,
+    /// When anything came last, be it a ping.
+    pub(super) heard: Millis,
     /// Since when it is not read, and until when.
     pub(super) stall: Option<(i64, Millis)>,
     /// The server that held the agent when this was opened, if it had not let go of it: a contest.
@@ -128,14 +130,17 @@ impl Agent {
         }
     }
 
-    fn now(&self) -> Millis {
+    pub(super) fn now(&self) -> Millis {
         self.world.clock.millis()
     }
 
     /// The next moment at which anything is to be done.
     fn due(&self) -> Option<Millis> {
-        let lines = self.lines.iter().flatten();
-        let lines = lines.flat_map(|rope| [rope.deadline, rope.stall.map(|(_, until)| until)]);
+        let lines = self
+            .lines
+            .iter()
+            .flatten()
+            .flat_map(|rope| [rope.deadline, rope.stall.map(|(_, until)| until), self.silent_at(rope)]);
         [self.begins, self.conduct.due(), self.whims.due()].into_iter().chain(lines).flatten().min()
     }
 
@@ -162,14 +167,22 @@ impl Agent {
         if rope.stall.is_some_and(|(_, until)| until <= now) {
             let stall = rope.stall.take();
             rope.line.stalled = false;
+            rope.heard = now;
             self.record_stall(stall);
         }
-        if self.lines[place]
-            .as_ref()
-            .is_some_and(|rope| rope.deadline.is_some_and(|deadline| deadline <= now))
-        {
+        let Some(rope) = &self.lines[place] else { return };
+        if rope.deadline.is_some_and(|deadline| deadline <= now) {
             self.hear_all(place, vec![Heard::Broken("no answer in time".into())]);
+        } else if self.silent_at(rope).is_some_and(|silent| silent <= now) {
+            self.hear_all(place, vec![Heard::Broken("not even a ping for too long".into())]);
         }
+    }
+
+    /// When a line is given up, because not even a ping came: the other side may be gone without a word.
+    fn silent_at(&self, rope: &Rope) -> Option<Millis> {
+        let silence = Millis::try_from(self.world.plan.silence.as_millis()).unwrap_or(Millis::MAX);
+        let is_read = rope.line.answered && rope.stall.is_none();
+        is_read.then(|| rope.heard.saturating_add(silence))
     }
 
     /// A whim is counted if it could be followed.
@@ -246,7 +259,7 @@ impl Agent {
         let place = self.lines.iter_mut().find(|place| place.is_none());
         let place = place.expect("conduct has two slots, and so have the lines");
         // Until it has asked, the line itself bounds what it takes.
-        *place = Some(Rope { line, deadline: None, stall: None, owner });
+        *place = Some(Rope { line, deadline: None, heard: 0, stall: None, owner });
     }
 
     fn close(&mut self, socket: u64) {

@@ -47,6 +47,9 @@ struct Keeper {
 pub(crate) async fn run(args: Args) -> Result<()> {
     let plan = args.plan()?;
     machine::check_open_files(args.agents)?;
+    if let Err(error) = machine::check_open_files(args.agents * 2) {
+        say(&format!("should all agents move at once, some will fail at first: {error}"));
+    }
     let servers = Directory::new(&args.servers()?);
     let witness = match &args.events.nats {
         Some(nats) if args.witness => {
@@ -134,7 +137,6 @@ impl Keeper {
         if self.swarm.all_in() || self.began.elapsed() > PATIENCE {
             self.swarm.world.go_on(Phase::Wild);
         }
-        self.renew().await;
         if let Some(file) = &self.args.servers_file {
             // While it is being written it may be empty: the old list stands.
             if let Ok(servers) = servers_in(file) {
@@ -142,6 +144,7 @@ impl Keeper {
             }
         }
         if self.looks.is_multiple_of(LINE_EVERY) {
+            self.renew().await;
             let line = self.swarm.world.board().line();
             say(&line);
             if let Some(recorder) = self.swarm.world.recorder() {
@@ -154,6 +157,9 @@ impl Keeper {
     async fn renew(&mut self) {
         let world: Arc<World> = self.swarm.world.clone();
         let now = world.clock.now() / 1_000_000;
+        if !world.purse.is_due(now) {
+            return;
+        }
         let renewed = tokio::task::spawn_blocking(move || world.purse.renew(now)).await;
         if let Ok(Err(error)) = renewed {
             let trouble = format!("no new token: {error:#}");

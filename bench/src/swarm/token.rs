@@ -132,13 +132,17 @@ impl Purse {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether `renew` has something to do.
+    pub(crate) fn is_due(&self, now: i64) -> bool {
+        !matches!(self.source, Source::Given(_)) && self.token().is_old(now)
+    }
+
     /// Gets another token if this one is old. Blocks, as `fetch` does. `now` is in Unix seconds.
     pub(crate) fn renew(&self, now: i64) -> Result<()> {
-        let old = self.token();
-        if !old.is_old(now) || matches!(self.source, Source::Given(_)) {
+        if !self.is_due(now) {
             return Ok(());
         }
-        let new = self.source.fetch()?;
+        let (old, new) = (self.token(), self.source.fetch()?);
         if !new.is_of(&old) {
             bail!("the new token is another account's: the agents would be others");
         }

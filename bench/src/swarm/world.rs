@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) connect_rate: Option<f64>,
     pub(crate) in_flight: usize,
     pub(crate) answer_within: Duration,
+    /// A socket on which not even a ping came for so long is given up.
+    pub(crate) silence: Duration,
     pub(crate) mischief: Mischief,
     /// Agents begin with two sockets at once.
     pub(crate) twice: bool,
@@ -46,6 +48,8 @@ impl Plan {
             connect_rate: None,
             in_flight: 1_000,
             answer_within: Duration::from_secs(10),
+            // The server pings every 30 s.
+            silence: Duration::from_secs(45),
             mischief: Mischief::default(),
             twice: false,
             race_over: Duration::ZERO,
