@@ -198,6 +198,7 @@ impl Agent {
         }
         drop(board);
         if lost {
+            self.lost_at = code.is_none().then_some(rope.line.server);
             self.out_since = Some(self.world.clock.now());
             if let Some(diary) = &mut self.diary {
                 diary.end();

@@ -42,6 +42,8 @@ pub(super) struct Agent {
     begins: Option<Millis>,
     /// Since when it has no socket although it wants one.
     pub(super) out_since: Option<i64>,
+    /// The server that its last socket broke on.
+    pub(super) lost_at: Option<ServerId>,
     pub(super) was_told: bool,
     pub(super) been_in: bool,
     pub(super) diary: Option<Diary>,
@@ -55,7 +57,7 @@ pub(super) struct Rope {
     pub(super) heard: Millis,
     /// Since when it is not read, and until when.
     pub(super) stall: Option<(i64, Millis)>,
-    /// The server that held the agent when this was opened, if it had not let go of it: a contest.
+    /// The server that holds the agent, and did not let go of it before this was opened: a contest.
     pub(super) owner: Option<ServerId>,
 }
 
@@ -81,6 +83,7 @@ impl Agent {
             lines: [None, None],
             begins: Some(begins),
             out_since: None,
+            lost_at: None,
             was_told: false,
             been_in: false,
             diary: plan.diaries.then(|| Diary::new(key.agent_id.clone(), key.classroom_id.clone())),
@@ -255,7 +258,8 @@ impl Agent {
         let line = Line::open(socket, server, request, &self.world);
         let holder =
             self.lines.iter().flatten().find(|rope| rope.line.answered && rope.line.closing.is_none());
-        let owner = holder.filter(|_| !self.was_told).map(|rope| rope.line.server);
+        let held_by = holder.filter(|_| !self.was_told).map(|rope| rope.line.server);
+        let owner = held_by.or(self.lost_at.take());
         let place = self.lines.iter_mut().find(|place| place.is_none());
         let place = place.expect("conduct has two slots, and so have the lines");
         // Until it has asked, the line itself bounds what it takes.
@@ -347,3 +351,7 @@ fn set(timer: &mut Pin<Box<Sleep>>, moment: Option<tokio::time::Instant>) {
 fn index_f64(index: usize) -> f64 {
     index as f64
 }
+
+#[cfg(test)]
+#[path = "life_tests.rs"]
+mod tests;

@@ -181,7 +181,7 @@ impl Line {
                 let outcome = ready!(Pin::new(&mut *tcp).poll_read(cx, &mut read));
                 let heard = match outcome {
                     Ok(()) if read.filled().is_empty() => vec![Heard::Broken("closed without a word".into())],
-                    Ok(()) => hear(tcp, scanner, read.filled(), classroom),
+                    Ok(()) => hear((tcp, scanner), read.filled(), classroom, self.closing.is_none()),
                     Err(error) => vec![Heard::Broken(error.to_string())],
                 };
                 if matches!(heard.last(), Some(Heard::Closed(_) | Heard::Broken(_))) {
@@ -211,8 +211,14 @@ fn first_frame(request: Request) -> serde_json::Result<Vec<u8>> {
     }))
 }
 
-/// The frames in what was read, up to the one that ends the line; pings and the close frame are answered.
-fn hear(tcp: &TcpStream, scanner: &mut Scanner, bytes: &[u8], classroom: &str) -> Vec<Heard> {
+/// The frames in what was read, up to the one that ends the line. Pings are answered, and a close frame that is not
+/// itself the answer to ours.
+fn hear(
+    (tcp, scanner): (&TcpStream, &mut Scanner),
+    bytes: &[u8],
+    classroom: &str,
+    answers: bool,
+) -> Vec<Heard> {
     let mut heard = vec![];
     let mut ended = false;
     let fed = scanner.feed(bytes, |opcode, payload| {
@@ -221,7 +227,7 @@ fn hear(tcp: &TcpStream, scanner: &mut Scanner, bytes: &[u8], classroom: &str) -
         }
         let one = match opcode {
             Opcode::Text => understand(payload, classroom).map_or(Heard::Gibberish, Heard::Words),
-            Opcode::Close => Heard::Closed(answer_close(tcp, payload)),
+            Opcode::Close => Heard::Closed(close_code(tcp, payload, answers)),
             Opcode::Ping if says(tcp, &masked_pong(payload)) => return,
             Opcode::Ping => Heard::Broken("could not send a pong".into()),
             Opcode::Binary | Opcode::Pong => return,
@@ -237,10 +243,12 @@ fn hear(tcp: &TcpStream, scanner: &mut Scanner, bytes: &[u8], classroom: &str) -
     heard
 }
 
-fn answer_close(tcp: &TcpStream, payload: &[u8]) -> Option<u16> {
+fn close_code(tcp: &TcpStream, payload: &[u8], answers: bool) -> Option<u16> {
     let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-    // It may be closed already.
-    says(tcp, &masked_close(code.unwrap_or(GOOD_BYE)));
+    if answers {
+        // Whether it arrives does not matter any more.
+        says(tcp, &masked_close(code.unwrap_or(GOOD_BYE)));
+    }
     code
 }
 
