@@ -9,11 +9,16 @@ impl Chance {
     }
 
     /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn number(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 11) % end as u64).unwrap()
+        u32::try_from((self.0 >> 11) % u64::from(end)).expect("it is below a u32")
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        let end = u32::try_from(end).expect("nothing here has so many");
+        self.number(end) as usize
     }
 
     pub(crate) fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {

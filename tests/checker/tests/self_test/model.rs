@@ -100,24 +100,24 @@ impl World {
     }
 
     pub(crate) fn pass(&mut self, millis: i64) {
-        self.now += millis * 1_000 + i64::try_from(self.chance.below(900)).unwrap() + 1;
+        self.now += millis * 1_000 + i64::from(self.chance.number(900)) + 1;
     }
 
     pub(crate) fn write(&mut self, began: i64, actor: &str, act: Act) {
         self.history.push(Entry { began, at: self.now, actor: actor.to_owned(), act });
     }
 
-    fn publish(&mut self, id: EventId, about: About) {
+    fn publish(&mut self, id: &EventId, about: &About) {
         self.pass(1);
-        self.seq += 3 + u64::try_from(self.chance.below(4)).unwrap();
+        self.seq += 3 + u64::from(self.chance.number(4));
         let seq = self.seq;
         self.write(self.now, "witness", Act::Published { seq, id: id.clone(), about: about.clone() });
         self.stream.push((seq, id.clone(), about.clone()));
         for agent in 0..self.agents.len() {
             for index in 0..self.agents[agent].open.len() {
-                if !self.agents[agent].open[index].deaf && hears(&self.agents[agent].key, &about) {
+                if !self.agents[agent].open[index].deaf && hears(&self.agents[agent].key, about) {
                     self.pass(0);
-                    self.hear(agent, self.agents[agent].open[index].socket, (seq, &id, &about));
+                    self.hear(agent, self.agents[agent].open[index].socket, (seq, id, about));
                 }
             }
         }
@@ -138,7 +138,7 @@ impl World {
             receiver: None,
             sender: Some(key.agent_id.clone()),
         };
-        self.publish(EventId::agent(operation, SessionId(id)), about);
+        self.publish(&EventId::agent(operation, SessionId(id)), &about);
     }
 
     /// A sibling service says something in a classroom, now and then to one agent or on behalf of one.
@@ -157,7 +157,8 @@ impl World {
             1 => (None, Some(someone)),
             _ => (None, None),
         };
-        self.publish(id, About { classroom_id: classroom_id.into(), about: None, receiver, sender });
+        let about = About { classroom_id: classroom_id.into(), about: None, receiver, sender };
+        self.publish(&id, &about);
     }
 
     /// The one atomic step: who gets which session, and what is told of it.

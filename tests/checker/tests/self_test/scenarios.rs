@@ -15,6 +15,10 @@ enum Step {
     Drain,
     Kill,
     Stop,
+    /// A replica is away for longer than its lease, and claims again what was swept.
+    Lapse,
+    /// Two windows of one agent connect at once.
+    Race,
     /// A replica loses the bus for a while.
     Gap,
     Slow,
@@ -23,7 +27,7 @@ enum Step {
     Dump,
 }
 
-use Step::{Come, Drain, Dump, Gap, Go, Kill, Refused, Say, Slow, Stop, Unknown, Vanish};
+use Step::{Come, Drain, Dump, Gap, Go, Kill, Lapse, Race, Refused, Say, Slow, Stop, Unknown, Vanish};
 
 /// A history, and how it came to be.
 #[derive(Debug)]
@@ -34,12 +38,12 @@ pub(crate) struct Good {
 
 const MIXES: &[(&str, &[(Step, usize)])] = &[
     ("comings and goings", &[(Come, 6), (Go, 4), (Say, 6)]),
-    ("replaces", &[(Come, 12), (Go, 1), (Say, 4), (Dump, 1)]),
+    ("replaces", &[(Come, 12), (Go, 1), (Say, 4), (Race, 2), (Dump, 1)]),
     ("broken connections", &[(Come, 5), (Go, 1), (Say, 6), (Vanish, 5)]),
     ("slow consumers and gaps", &[(Come, 4), (Go, 1), (Say, 6), (Slow, 2), (Gap, 3)]),
     ("lost answers", &[(Come, 5), (Go, 3), (Say, 4), (Unknown, 4), (Refused, 3)]),
     ("a rolling replacement", &[(Come, 6), (Go, 1), (Say, 6), (Drain, 1)]),
-    ("crashes", &[(Come, 8), (Go, 1), (Say, 6), (Kill, 1), (Stop, 1)]),
+    ("crashes", &[(Come, 8), (Go, 1), (Say, 6), (Kill, 1), (Stop, 1), (Lapse, 1)]),
     (
         "everything",
         &[
@@ -55,6 +59,8 @@ const MIXES: &[(&str, &[(Step, usize)])] = &[
             (Refused, 1),
             (Dump, 1),
             (Stop, 1),
+            (Lapse, 1),
+            (Race, 1),
         ],
     ),
 ];
@@ -79,7 +85,7 @@ fn run(seed: u64, mix: &[(Step, usize)]) -> Vec<Entry> {
     }
     for _ in 0..120 {
         let step = *world.chance.of(&steps);
-        let pause = i64::try_from(world.chance.below(1_500)).unwrap();
+        let pause = i64::from(world.chance.number(1_500));
         world.pass(pause);
         take(&mut world, step);
     }
@@ -103,6 +109,8 @@ fn take(world: &mut World, step: Step) {
         Drain => drain(world),
         Kill => kill(world),
         Stop => stop(world),
+        Lapse => lapse(world),
+        Race => race(world),
         Gap => gap(world, agent),
         Slow => slow(world, agent),
         Unknown => unknown(world, agent),
@@ -210,6 +218,46 @@ fn stop(world: &mut World) {
     world.pass(4_000);
     world.write(began, "saboteur", Act::Fault { what: "stop".into(), whom });
     resync(world, &held);
+}
+
+/// The others sweep what it holds; its sockets stay open, and are claimed again once it is back.
+fn lapse(world: &mut World) {
+    let whom = world.replicas[0].clone();
+    let began = world.now;
+    let held = sockets_on(world, &whom);
+    for &(agent, socket) in &held {
+        deafen(world, agent, socket, true);
+    }
+    world.pass(15_000);
+    let rows = world.rows.iter().filter(|(_, row)| row.replica == whom);
+    let rows: Vec<_> = rows.map(|(key, row)| (key.clone(), row.claimed_at)).collect();
+    for (key, claimed_at) in rows {
+        world.release(&key, claimed_at.max(began - 2 * SECOND));
+    }
+    world.pass(3_000);
+    world.write(began, "saboteur", Act::Fault { what: "cut".into(), whom: whom.clone() });
+    for &(agent, socket) in &held {
+        let key = world.agents[agent].key.clone();
+        world.claim(&key, &whom, None);
+        if let Some(row) = world.rows.get_mut(&key) {
+            row.owner = Some((agent, socket));
+        }
+    }
+    resync(world, &held);
+}
+
+/// Neither connect is the later one for those who watch; the database knows.
+fn race(world: &mut World) {
+    let room = world.chance.below(3) * 6;
+    let (first, second) = *world.chance.of(&[(room, room + 5), (room + 5, room)]);
+    come(world, first, Past::Unspoken);
+    let connected = |entry: &&mut Entry| matches!(entry.act, Act::Connect { .. });
+    let began = world.history.iter_mut().rev().find(connected).map(|entry| entry.began);
+    come(world, second, Past::Unspoken);
+    let last = world.history.iter_mut().rev().find(connected);
+    if let (Some(last), Some(began)) = (last, began) {
+        last.began = began;
+    }
 }
 
 fn gap(world: &mut World, agent: usize) {

@@ -80,7 +80,8 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(crate) fn new(entries: &'a [Entry]) -> Self {
-        let quiet = entries.iter().position(|it| matches!(it.act, Act::Quiet {})).unwrap();
+        let quiet =
+            entries.iter().position(|it| matches!(it.act, Act::Quiet {})).expect("the model ends quietly");
         let undisturbed = !entries.iter().any(|it| matches!(it.act, Act::Fault { .. }));
         let events = entries.iter().enumerate().filter_map(|(line, entry)| match &entry.act {
             Act::Published { seq, id, about } => Some(Event { line, seq: *seq, id, about }),
@@ -126,7 +127,7 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn top_seq(&self) -> u64 {
-        self.events.iter().map(|it| it.seq).max().unwrap()
+        self.events.iter().map(|it| it.seq).max().expect("the model says something")
     }
 
     /// The last event of ours of this kind and session.
@@ -134,36 +135,40 @@ impl<'a> View<'a> {
         self.events.iter().find(|it| it.is_own(key, operation) && it.id.sequence_id == id).copied()
     }
 
-    pub(crate) fn without(&self, lines: &[usize]) -> Vec<Entry> {
-        let kept = self.entries.iter().enumerate().filter(|(line, _)| !lines.contains(line));
-        kept.map(|(_, entry)| entry.clone()).collect()
+    pub(crate) fn edited(&self, line: usize, edit: impl FnOnce(&mut Entry)) -> Patch {
+        Patch::default().and_edited(self, line, edit)
     }
 
-    pub(crate) fn edited(&self, line: usize, edit: impl FnOnce(&mut Entry)) -> Vec<Entry> {
-        let mut entries = self.entries.to_vec();
-        edit(&mut entries[line]);
-        entries
+    /// With these two lines saying each what the other said.
+    pub(crate) fn swapped(&self, a: usize, b: usize) -> Patch {
+        let act = |line: usize| self.entries[line].act.clone();
+        self.edited(a, |entry| entry.act = act(b)).and_edited(self, b, |entry| entry.act = act(a))
+    }
+
+    /// With these two events at each other's position in the stream.
+    pub(crate) fn at_each_others(&self, a: Event<'_>, b: Event<'_>) -> Patch {
+        let moved = |to: u64| {
+            move |entry: &mut Entry| {
+                if let Act::Published { seq, .. } = &mut entry.act {
+                    *seq = to;
+                }
+            }
+        };
+        self.edited(a.line, moved(b.seq)).and_edited(self, b.line, moved(a.seq))
     }
 
     /// With another act right after this line, at the same time and by the same actor.
-    pub(crate) fn with_after(&self, line: usize, act: Act) -> Vec<Entry> {
-        let mut entries = self.entries.to_vec();
-        let Entry { at, actor, .. } = entries[line].clone();
-        entries.insert(line + 1, Entry { began: at, at, actor, act });
-        entries
+    pub(crate) fn with_after(&self, line: usize, act: Act) -> Patch {
+        Patch::default().and_after(self, line, &self.entries[line].actor, act)
     }
 
     /// With more rows in the last dump.
-    pub(crate) fn with_row(&self, act: Act) -> Vec<Entry> {
-        let mut entries = self.with_after(self.entries.len() - 2, act);
-        recount(&mut entries);
-        entries
+    pub(crate) fn with_row(&self, act: Act) -> Patch {
+        self.with_after(self.entries.len() - 2, act).recounted()
     }
 
-    pub(crate) fn with_published(&self, line: usize, seq: u64, id: EventId, about: About) -> Vec<Entry> {
-        let mut entries = self.with_after(line, Act::Published { seq, id, about });
-        entries[line + 1].actor = "witness".into();
-        entries
+    pub(crate) fn with_published(&self, line: usize, seq: u64, id: EventId, about: About) -> Patch {
+        Patch::default().and_after(self, line, "witness", Act::Published { seq, id, about })
     }
 }
 
@@ -174,8 +179,63 @@ pub(crate) fn heard(socket: &Seen<'_>, seq: u64, id: &EventId) -> Act {
     Act::Heard { socket: socket.number, seq, id: id.clone(), about }
 }
 
+/// What is to be changed of a history. Making one is cheap; it is applied only where it is tried.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patch {
+    pub(crate) removed: Vec<usize>,
+    pub(crate) changed: Vec<(usize, Entry)>,
+    /// After which line, and what; in this order.
+    pub(crate) added: Vec<(usize, Entry)>,
+    /// Whether the dumps say of themselves what is true after it.
+    recounted: bool,
+}
+
+impl Patch {
+    pub(crate) fn without(lines: &[usize]) -> Self {
+        Self { removed: lines.to_vec(), ..Self::default() }
+    }
+
+    pub(crate) fn and_edited(mut self, view: &View<'_>, line: usize, edit: impl FnOnce(&mut Entry)) -> Self {
+        let mut entry = view.entries[line].clone();
+        edit(&mut entry);
+        self.changed.push((line, entry));
+        self
+    }
+
+    pub(crate) fn and_after(mut self, view: &View<'_>, line: usize, actor: &str, act: Act) -> Self {
+        let at = view.entries[line].at;
+        self.added.push((line, Entry { began: at, at, actor: actor.to_owned(), act }));
+        self
+    }
+
+    pub(crate) fn and_without(mut self, lines: impl IntoIterator<Item = usize>) -> Self {
+        self.removed.extend(lines);
+        self
+    }
+
+    pub(crate) fn recounted(mut self) -> Self {
+        self.recounted = true;
+        self
+    }
+
+    pub(crate) fn apply(&self, good: &[Entry]) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(good.len() + self.added.len());
+        for (line, entry) in good.iter().enumerate() {
+            if !self.removed.contains(&line) {
+                let changed = self.changed.iter().rev().find(|it| it.0 == line);
+                entries.push(changed.map_or(entry, |it| &it.1).clone());
+            }
+            entries.extend(self.added.iter().filter(|it| it.0 == line).map(|it| it.1.clone()));
+        }
+        if self.recounted {
+            recount(&mut entries);
+        }
+        entries
+    }
+}
+
 /// Makes what the dumps say of themselves true again.
-pub(crate) fn recount(entries: &mut [Entry]) {
+fn recount(entries: &mut [Entry]) {
     let mut counts = (0, 0, 0);
     for entry in entries {
         match &mut entry.act {
@@ -210,7 +270,7 @@ fn sockets(entries: &[Entry]) -> Vec<Seen<'_>> {
         match &entry.act {
             Act::Heard { socket, seq, .. } => of(&mut sockets, actor, *socket).flow.push((line, *seq, true)),
             Act::Resync { socket, seq, .. } => {
-                of(&mut sockets, actor, *socket).flow.push((line, *seq, false))
+                of(&mut sockets, actor, *socket).flow.push((line, *seq, false));
             }
             Act::Told { socket, reason, .. } => of(&mut sockets, actor, *socket).told.push((line, reason)),
             Act::Closed { socket, .. } => of(&mut sockets, actor, *socket).closed = Some(line),

@@ -3,7 +3,7 @@
 use super::{Mutation, Spoiled};
 use crate::{
     model::hears,
-    view::{Event, Seen, View, heard},
+    view::{Event, Patch, Seen, View, heard},
 };
 use presence_api::{
     event::EventId,
@@ -42,14 +42,14 @@ fn until(socket: &Seen<'_>, index: usize) -> u64 {
 
 fn drop_one(view: &View<'_>) -> Spoiled {
     let of = each(view).filter(|(socket, index)| socket.notices_before(index + 1));
-    of.map(|(socket, index)| view.without(&[socket.flow[index].0])).collect()
+    of.map(|(socket, index)| Patch::without(&[socket.flow[index].0])).collect()
 }
 
 fn silent_gap(view: &View<'_>) -> Spoiled {
     let of = each(view).filter(|(socket, index)| {
         socket.flow.get(index + 1).is_some_and(|next| next.2) && socket.notices_before(index + 2)
     });
-    of.map(|(socket, index)| view.without(&[socket.flow[index].0, socket.flow[index + 1].0])).collect()
+    of.map(|(socket, index)| Patch::without(&[socket.flow[index].0, socket.flow[index + 1].0])).collect()
 }
 
 fn twice(view: &View<'_>) -> Spoiled {
@@ -59,13 +59,7 @@ fn twice(view: &View<'_>) -> Spoiled {
 
 fn swap(view: &View<'_>) -> Spoiled {
     let of = each(view).filter(|(socket, index)| socket.flow.get(index + 1).is_some_and(|next| next.2));
-    let swapped = |(socket, index): (&Seen<'_>, usize)| {
-        let mut entries = view.entries.to_vec();
-        let (a, b) = (socket.flow[index].0, socket.flow[index + 1].0);
-        (entries[a].act, entries[b].act) = (entries[b].act.clone(), entries[a].act.clone());
-        entries
-    };
-    of.map(swapped).collect()
+    of.map(|(socket, index)| view.swapped(socket.flow[index].0, socket.flow[index + 1].0)).collect()
 }
 
 fn nothing() -> EventId {
@@ -129,30 +123,19 @@ fn leaked(view: &View<'_>) -> Spoiled {
 fn unpublished(view: &View<'_>) -> Spoiled {
     let heard: Vec<_> = each(view).map(|(socket, index)| socket.flow[index].1).collect();
     let of = view.events.iter().filter(|it| it.id.entity_type == "chat" && heard.contains(&it.seq));
-    of.map(|it| view.without(&[it.line])).collect()
+    of.map(|it| Patch::without(&[it.line])).collect()
 }
 
 fn reordered(view: &View<'_>) -> Spoiled {
-    let published = |seq: u64| view.events.iter().find(|it| it.seq == seq && it.id.entity_type == "chat");
+    let published = |seq: u64| {
+        let chat = view.events.iter().find(|it| it.seq == seq && it.id.entity_type == "chat");
+        chat.copied()
+    };
     let of = each(view).filter_map(|(socket, index)| {
         let next = socket.flow.get(index + 1).filter(|next| next.2)?;
-        Some((published(socket.flow[index].1)?.line, published(next.1)?.line))
+        Some((published(socket.flow[index].1)?, published(next.1)?))
     });
-    let swapped = |(a, b): (usize, usize)| {
-        let mut entries = view.entries.to_vec();
-        let (Act::Published { seq: first, .. }, Act::Published { seq: second, .. }) =
-            (view.entries[a].act.clone(), view.entries[b].act.clone())
-        else {
-            unreachable!("both are published");
-        };
-        for (line, new) in [(a, second), (b, first)] {
-            if let Act::Published { seq, .. } = &mut entries[line].act {
-                *seq = new;
-            }
-        }
-        entries
-    };
-    of.map(swapped).collect()
+    of.map(|(a, b)| view.at_each_others(a, b)).collect()
 }
 
 fn unsaid_gap(view: &View<'_>) -> Spoiled {
@@ -161,7 +144,7 @@ fn unsaid_gap(view: &View<'_>) -> Spoiled {
         for (index, &(line, seq, _)) in socket.flow.iter().enumerate().filter(|(_, it)| !it.2) {
             let missed = view.audible(socket, socket.position_before(index), seq);
             if !missed.is_empty() && socket.notices_before(index + 1) {
-                spoiled.push(view.without(&[line]));
+                spoiled.push(Patch::without(&[line]));
             }
         }
     }

@@ -7,12 +7,11 @@ mod publishing;
 mod rows;
 mod sockets;
 
-use crate::view::View;
-use presence_api::history::Entry;
+use crate::view::{Patch, View};
 use presence_checker::Invariant;
 
-/// Spoiled histories, one for each place.
-pub(crate) type Spoiled = Vec<Vec<Entry>>;
+/// How to spoil a history, one patch for each place.
+pub(crate) type Spoiled = Vec<Patch>;
 
 pub(crate) struct Mutation {
     pub(crate) name: &'static str,

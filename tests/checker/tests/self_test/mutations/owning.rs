@@ -3,9 +3,9 @@
 use super::{Mutation, Spoiled};
 use crate::{
     model::SECOND,
-    view::{Event, Seen, View, heard},
+    view::{Event, Patch, Seen, View, heard},
 };
-use presence_api::history::{Act, Entry, Side};
+use presence_api::history::{Act, Side};
 use presence_checker::Invariant::{self, I2};
 
 pub(super) const ALL: &[Mutation] = &[
@@ -31,29 +31,26 @@ fn succeeded<'v, 'a>(
     })
 }
 
-/// Without the end of this socket.
-fn endless(view: &View<'_>, socket: &Seen<'_>) -> Vec<Entry> {
+/// What ends this socket.
+fn ends(socket: &Seen<'_>) -> Vec<usize> {
     let told = socket.told.iter().filter(|told| told.1 != "terminated").map(|told| told.0);
-    view.without(&told.chain(socket.closed).collect::<Vec<_>>())
+    told.chain(socket.closed).collect()
 }
 
 fn never_told(view: &View<'_>) -> Spoiled {
     let of = succeeded(view, "replaced").filter(|_| view.undisturbed);
-    of.map(|(socket, _)| endless(view, socket)).collect()
+    of.map(|(socket, _)| Patch::without(&ends(socket))).collect()
 }
 
 /// Both connects were under way together, so neither is the later one; both stay.
 fn raced(view: &View<'_>) -> Spoiled {
     let of =
         succeeded(view, "replaced").filter(|(_, successor)| view.undisturbed && successor.closed.is_none());
-    let spoil = |(socket, successor): (&Seen<'_>, &Seen<'_>)| {
+    of.map(|(socket, successor)| {
         let began = view.entries[socket.connect].began;
-        let mut entries = view.entries.to_vec();
-        entries[successor.connect].began = began;
-        let view = View { entries: &entries, ..View::new(view.entries) };
-        endless(&view, socket)
-    };
-    of.map(spoil).collect()
+        view.edited(successor.connect, |entry| entry.began = began).and_without(ends(socket))
+    })
+    .collect()
 }
 
 /// It hears everything that its successor hears, in order and for long, and then closes.
@@ -68,24 +65,13 @@ fn goes_on(view: &View<'_>, reason: &str) -> Spoiled {
     of.collect()
 }
 
-fn hearing_on(view: &View<'_>, socket: &Seen<'_>, later: &[Event<'_>]) -> Vec<Entry> {
-    let told = socket.told.iter().filter(|told| told.1 != "terminated").map(|told| told.0);
-    let ends: Vec<_> = told.chain(socket.closed).collect();
-    let line = |at: i64, act: Act| Entry { began: at, at, actor: socket.actor.to_owned(), act };
-    let mut entries = Vec::new();
-    for (index, entry) in view.entries.iter().enumerate() {
-        if index == view.quiet {
-            let at = entry.began;
-            entries.push(line(at, Act::Closed { socket: socket.number, by: Side::Client, code: Some(1000) }));
-        }
-        if !ends.contains(&index) {
-            entries.push(entry.clone());
-        }
-        if let Some(event) = later.iter().find(|event| event.line == index) {
-            entries.push(line(entry.at, heard(socket, event.seq, event.id)));
-        }
+fn hearing_on(view: &View<'_>, socket: &Seen<'_>, later: &[Event<'_>]) -> Patch {
+    let mut patch = Patch::without(&ends(socket));
+    for event in later {
+        patch = patch.and_after(view, event.line, socket.actor, heard(socket, event.seq, event.id));
     }
-    entries
+    let closed = Act::Closed { socket: socket.number, by: Side::Client, code: Some(1000) };
+    patch.and_after(view, view.quiet - 1, socket.actor, closed)
 }
 
 fn after_told(view: &View<'_>) -> Spoiled {

@@ -3,7 +3,7 @@
 use super::{Mutation, Spoiled};
 use crate::{
     model::SECOND,
-    view::{Event, Row, View, recount},
+    view::{Event, Patch, Row, View},
 };
 use presence_api::{
     event::{ENTITY, EventId, Operation},
@@ -49,7 +49,7 @@ fn about(key: &Key) -> About {
 }
 
 fn missing(view: &View<'_>, operation: &str) -> Spoiled {
-    own(view, operation).map(|it| view.without(&[it.line])).collect()
+    own(view, operation).map(|it| Patch::without(&[it.line])).collect()
 }
 
 fn twice(view: &View<'_>) -> Spoiled {
@@ -61,13 +61,7 @@ fn backwards(view: &View<'_>) -> Spoiled {
     let pair = |entered: Event<'_>| {
         let key = key_of(&entered);
         let left = own(view, "left").find(|it| it.seq > entered.seq && key_of(it) == key)?;
-        let mut entries = view.entries.to_vec();
-        for (line, new) in [(entered.line, left.seq), (left.line, entered.seq)] {
-            if let Act::Published { seq, .. } = &mut entries[line].act {
-                *seq = new;
-            }
-        }
-        Some(entries)
+        Some(view.at_each_others(entered, left))
     };
     own(view, "entered").filter_map(pair).collect()
 }
@@ -106,8 +100,8 @@ fn replaces<'a>(view: &View<'a>) -> impl Iterator<Item = (Row<'a>, Row<'a>, Even
         before.ended_at == Some(after.started_at) && view.own(before.key, "left", before.id).is_none()
     };
     let was_told = |(before, _): &(Row<'_>, Row<'_>)| {
-        let mut of = view.sockets_of(before.key).filter(|it| it.entered.is_some_and(|it| it.0 == before.id));
-        of.any(|it| it.told.iter().any(|(_, reason)| *reason == "replaced"))
+        let of = view.sockets_of(before.key).filter(|it| it.entered.is_some_and(|it| it.0 == before.id));
+        of.last().is_some_and(|it| it.told.iter().any(|(_, reason)| *reason == "replaced"))
     };
     let with_entered = |(before, after): (Row<'a>, Row<'a>)| {
         let entered =
@@ -119,19 +113,20 @@ fn replaces<'a>(view: &View<'a>) -> impl Iterator<Item = (Row<'a>, Row<'a>, Even
 
 fn told(view: &View<'_>, left: bool, entered: bool) -> Spoiled {
     let spoil = |(before, after, first): (Row<'_>, Row<'_>, Event<'_>)| {
-        let mut entries = view.entries.to_vec();
-        let at = entries[first.line].at;
-        for (wanted, operation, id, seq) in [
-            (entered, Operation::Entered, after.id, first.seq + 2),
-            (left, Operation::Left, before.id, first.seq + 1),
-        ] {
-            if wanted {
-                let id = EventId::agent(operation, SessionId(id));
-                let act = Act::Published { seq, id, about: about(before.key) };
-                entries.insert(first.line + 1, Entry { began: at, at, actor: "witness".into(), act });
-            }
+        let event = |operation, id, seq| {
+            let id = EventId::agent(operation, SessionId(id));
+            Act::Published { seq, id, about: about(before.key) }
+        };
+        let mut patch = Patch::default();
+        if left {
+            let act = event(Operation::Left, before.id, first.seq + 1);
+            patch = patch.and_after(view, first.line, "witness", act);
         }
-        entries
+        if entered {
+            let act = event(Operation::Entered, after.id, first.seq + 2);
+            patch = patch.and_after(view, first.line, "witness", act);
+        }
+        patch
     };
     replaces(view).map(spoil).collect()
 }
@@ -145,10 +140,8 @@ fn waiting(view: &View<'_>) -> Spoiled {
     view.rows.iter().map(|row| view.with_row(act(row))).collect()
 }
 
-fn moved(view: &View<'_>, line: usize, at: i64) -> Vec<Entry> {
-    let mut entries = view.edited(line, |entry| (entry.began, entry.at) = (at, at));
-    recount(&mut entries);
-    entries
+fn moved(view: &View<'_>, line: usize, at: i64) -> Patch {
+    view.edited(line, |entry| (entry.began, entry.at) = (at, at))
 }
 
 /// The last departure of those who did not come back, told when nobody remembers them.

@@ -3,7 +3,7 @@
 use super::{Mutation, Spoiled};
 use crate::{
     model::SECOND,
-    view::{Row, View, recount},
+    view::{Patch, Row, View},
 };
 use presence_api::history::{Act, Entry, Key, Outcome, Side};
 use presence_checker::Invariant::{I1, I2, I4, I5, I7};
@@ -32,16 +32,11 @@ pub(super) const ALL: &[Mutation] = &[
     Mutation { name: "attendance that goes on", aims: &[I7], spoil: goes_on },
 ];
 
-fn recounted(mut entries: Vec<Entry>) -> Vec<Entry> {
-    recount(&mut entries);
-    entries
-}
-
-fn ended<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (Row<'a>, i64)> {
+fn ended<'a>(view: &View<'a>) -> impl Iterator<Item = (Row<'a>, i64)> {
     view.rows.iter().filter_map(|row| Some((*row, row.ended_at?)))
 }
 
-fn live<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = Row<'a>> {
+fn live<'a>(view: &View<'a>) -> impl Iterator<Item = Row<'a>> {
     view.rows.iter().filter(|row| row.ended_at.is_none()).copied()
 }
 
@@ -52,11 +47,11 @@ fn was_told(view: &View<'_>, row: &Row<'_>) -> bool {
 
 fn lost(view: &View<'_>) -> Spoiled {
     let of = ended(view).filter(|(row, _)| was_told(view, row));
-    of.map(|(row, _)| recounted(view.without(&[row.line]))).collect()
+    of.map(|(row, _)| Patch::without(&[row.line]).recounted()).collect()
 }
 
 fn lost_line(view: &View<'_>) -> Spoiled {
-    view.rows.iter().map(|row| view.without(&[row.line])).collect()
+    view.rows.iter().map(|row| Patch::without(&[row.line])).collect()
 }
 
 fn ended_twice(view: &View<'_>) -> Spoiled {
@@ -94,7 +89,7 @@ fn other_key(view: &View<'_>) -> Spoiled {
     of.map(|row| view.edited(row.line, edit)).collect()
 }
 
-fn entering_as(view: &View<'_>, connect: usize, id: i64) -> Vec<Entry> {
+fn entering_as(view: &View<'_>, connect: usize, id: i64) -> Patch {
     view.edited(connect, |entry| {
         if let Act::Connect { outcome: Outcome::Entered { session_id, .. }, .. } = &mut entry.act {
             *session_id = id;
@@ -120,27 +115,29 @@ fn foreign_id(view: &View<'_>) -> Spoiled {
     of.collect()
 }
 
+/// Of a connect that began when another had been acknowledged.
 fn id_back(view: &View<'_>) -> Spoiled {
     let of = view.sockets.iter().filter(|socket| {
+        let began = view.entries[socket.connect].began;
         let mut of = view.sockets_of(socket.key).filter(|it| it.entered.is_some());
-        let first = of.next().map(|it| it.connect);
-        socket.entered.is_some() && first.is_some_and(|first| first < socket.connect)
+        socket.entered.is_some() && of.any(|it| view.entries[it.connect].at < began)
     });
     of.map(|socket| entering_as(view, socket.connect, 1)).collect()
 }
 
 fn ids_swapped(view: &View<'_>) -> Spoiled {
     let of = view.pairs().filter(|(_, after)| after.ended_at.is_some());
-    let swapped = |(before, after): (Row<'_>, Row<'_>)| {
-        let mut entries = view.entries.to_vec();
-        for (line, id) in [(before.line, after.id), (after.line, before.id)] {
-            if let Act::Ended { session_id, .. } = &mut entries[line].act {
+    let as_id = |id: i64| {
+        move |entry: &mut Entry| {
+            if let Act::Ended { session_id, .. } = &mut entry.act {
                 *session_id = id;
             }
         }
-        entries
     };
-    of.map(swapped).collect()
+    of.map(|(before, after)| {
+        view.edited(before.line, as_id(after.id)).and_edited(view, after.line, as_id(before.id))
+    })
+    .collect()
 }
 
 fn old_lives(view: &View<'_>) -> Spoiled {
@@ -187,21 +184,20 @@ fn ghost(view: &View<'_>) -> Spoiled {
         row.ended_at?;
         let until = view.gone_at(row.key).filter(|_| view.undisturbed)?;
         let left = view.own(row.key, "left", row.id)?;
-        let mut entries = view.edited(row.line, |entry| {
+        let patch = view.edited(row.line, |entry| {
             let (key, replica) = (row.key.clone(), "replica-0".to_owned());
             let (session_id, started_at) = (row.id, row.started_at);
             entry.act = Act::Live { session_id, key, generation: 1, replica, started_at };
         });
-        let dumped_at = entries[row.line].began;
-        entries.remove(left.line);
-        (until + 26 * SECOND < dumped_at).then(|| recounted(entries))
+        let long_ago = until + 26 * SECOND < view.entries[row.line].began;
+        long_ago.then(|| patch.and_without([left.line]).recounted())
     };
     view.last_rows().filter_map(spoil).collect()
 }
 
 fn phantom(view: &View<'_>) -> Spoiled {
     let of = live(view).filter(|row| view.gone_at(row.key).is_none());
-    of.map(|row| recounted(view.without(&[row.line]))).collect()
+    of.map(|row| Patch::without(&[row.line]).recounted()).collect()
 }
 
 fn nobody(view: &View<'_>) -> Spoiled {
@@ -213,7 +209,7 @@ fn nobody(view: &View<'_>) -> Spoiled {
     (0..3).map(stranger).collect()
 }
 
-fn with_times(view: &View<'_>, row: &Row<'_>, started: i64, ended: i64) -> Vec<Entry> {
+fn with_times(view: &View<'_>, row: &Row<'_>, started: i64, ended: i64) -> Patch {
     view.edited(row.line, |entry| match &mut entry.act {
         Act::Ended { started_at, ended_at, .. } => (*started_at, *ended_at) = (started, ended),
         Act::Live { started_at, .. } => *started_at = started,

@@ -1,7 +1,7 @@
 //! Where a socket begins and ends: resumes that lie, ends that are none.
 
 use super::{Mutation, Spoiled};
-use crate::view::{Seen, View, heard};
+use crate::view::{Patch, Seen, View, heard};
 use presence_api::{
     event::EventId,
     frames::Resume,
@@ -38,10 +38,10 @@ fn after_close(view: &View<'_>) -> Spoiled {
 fn unpaid_resync(view: &View<'_>) -> Spoiled {
     let owed = |it: &&Seen<'_>| it.resume.is_some() && it.entered.is_some_and(|entered| !entered.2);
     let of = view.sockets.iter().filter(owed).filter(|it| it.notices_before(1));
-    of.map(|it| view.without(&[it.flow[0].0])).collect()
+    of.map(|it| Patch::without(&[it.flow[0].0])).collect()
 }
 
-fn resuming_from(view: &View<'_>, socket: &Seen<'_>, from: u64) -> Vec<Entry> {
+fn resuming_from(view: &View<'_>, socket: &Seen<'_>, from: u64) -> Patch {
     view.edited(socket.connect, |entry| {
         if let Act::Connect { resume: Some(Resume { last_seq, .. }), .. } = &mut entry.act {
             *last_seq = from;
@@ -64,7 +64,7 @@ fn resume_behind(view: &View<'_>) -> Spoiled {
     of.map(|(socket, seq)| resuming_from(view, socket, seq - 1)).collect()
 }
 
-fn entering(view: &View<'_>, socket: &Seen<'_>, edit: impl FnOnce(&mut u64, &mut bool)) -> Vec<Entry> {
+fn entering(view: &View<'_>, socket: &Seen<'_>, edit: impl FnOnce(&mut u64, &mut bool)) -> Patch {
     view.edited(socket.connect, |entry| {
         if let Act::Connect { outcome: Outcome::Entered { seq, resumed, .. }, .. } = &mut entry.act {
             edit(seq, resumed);
@@ -123,5 +123,5 @@ fn slow_goes_on(view: &View<'_>) -> Spoiled {
 }
 
 fn slow_stays(view: &View<'_>) -> Spoiled {
-    slow(view).filter_map(|(socket, _)| Some(view.without(&[socket.closed?]))).collect()
+    slow(view).filter_map(|(socket, _)| Some(Patch::without(&[socket.closed?]))).collect()
 }
