@@ -105,6 +105,7 @@ pub async fn connect(
     if let Verdict::ReplaceHere(former) = verdict {
         let_go(engine, &replaced(&key, former));
     }
+    engine.deps.metrics.handovers.inc_by(u64::from(matches!(verdict, Verdict::Handover(_))));
     let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
     let newcomer = Newcomer { key: &key, held: claimed.held, expected: &expected, mailbox };
     let sitting = sit_down(engine, newcomer, verdict, request.resume);
