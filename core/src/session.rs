@@ -365,8 +365,12 @@ fn waiting(phase: Phase, input: Input, now: Time) -> (Phase, Effects) {
         Input::Stay => leave_by = None,
         _ => {}
     }
-    let over = now >= until || leave_by.is_some_and(|by| now >= by);
-    if matches!(input, Input::Evicted) || over && matches!(input, Input::Tick | Input::Drain { .. }) {
+    let over = match input {
+        Input::Tick | Input::Drain { .. } => now >= until || leave_by.is_some_and(|by| now >= by),
+        Input::Evicted => true,
+        _ => false,
+    };
+    if over {
         (Phase::Gone, vec![Effect::Release { held, ended: since }])
     } else {
         (Phase::Lost { held, since, until, leave_by }, vec![])

@@ -49,11 +49,11 @@ impl Ledger {
         self.lock().iter().map(|(held, entry)| (*held, entry.since)).collect()
     }
 
-    /// Those that have a socket which hears commands.
+    /// Those that have a socket.
     pub fn with_sockets(&self) -> BTreeSet<Held> {
         let entries = self.lock();
-        let has_socket = entries.iter().filter(|(_, entry)| entry.mailbox.strong_count() > 0);
-        has_socket.map(|(held, _)| *held).collect()
+        let has_socket = |entry: &Entry| entry.mailbox.upgrade().is_some_and(|mailbox| mailbox.has_socket());
+        entries.iter().filter(|(_, entry)| has_socket(entry)).map(|(held, _)| *held).collect()
     }
 
     /// Where the socket of a session hears commands, if it still has one.

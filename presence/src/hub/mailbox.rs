@@ -41,6 +41,8 @@ struct Inner {
     /// At most one of each kind.
     commands: Vec<Command>,
     overflowed: bool,
+    /// The socket is gone.
+    outlived: bool,
     waker: Option<Waker>,
 }
 
@@ -100,6 +102,12 @@ impl Mailbox {
         let is_of_session =
             |c: &Command| matches!(c, Command::Replaced | Command::Disowned | Command::Evicted);
         inner.commands.retain(is_of_session);
+        inner.outlived = true;
+    }
+
+    /// Whether there is somebody to be sent something.
+    pub fn has_socket(&self) -> bool {
+        !self.lock().outlived
     }
 
     /// The next command; no queue of frames holds it up.
@@ -189,7 +197,9 @@ mod tests {
         mailbox.push("x".into());
         mailbox.command(Command::Drain { until: Time(7), reconnect_after_ms: 0 });
         mailbox.command(Command::Evicted);
+        assert!(mailbox.has_socket());
         mailbox.outlive_socket();
+        assert!(!mailbox.has_socket());
         assert_eq!(mailbox.poll_frame(&cx()), Poll::Pending);
         assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Evicted));
         mailbox.command(Command::Replaced);

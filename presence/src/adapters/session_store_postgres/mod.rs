@@ -1,10 +1,11 @@
-//! `SessionStore`, `Outbox` and `Replicas` on PostgreSQL 14 or later.
+//! `SessionStore`, `Outbox`, `Replicas` and `Audit` on PostgreSQL 14 or later.
 //!
-//! Every operation is one statement, so each is atomic by itself and no connection is held across anything else.
+//! Every operation but the audit is one statement, so each is atomic by itself and no connection is held across anything else.
 //! Claims, releases and rosters are batched (`batch`): the statement for one is the statement for 64. Where a statement
 //! has to see what was committed while it waited for a row's lock, it calls a volatile function of the schema
 //! (`migrations/postgres`). It creates nothing: a role without DDL can serve.
 
+mod audit;
 mod claims;
 mod database;
 mod migrations;
@@ -111,7 +112,7 @@ impl PostgresStore {
         Ok((Arc::new(store), run.boxed()))
     }
 
-    /// Fails if the schema is no longer the one this build knows.
+    /// Fails if the schema is no longer one that this build may serve on.
     pub async fn check_schema(&self) -> Result<(), Error> {
         migrations::check_schema(&self.database).await
     }

@@ -168,10 +168,3 @@ impl Replicas for PostgresStore {
         Ok(moved)
     }
 }
-
-#[async_trait]
-impl crate::ports::session_store::Audit for PostgresStore {
-    async fn audit(&self, _: Duration, _: u32) -> Result<Vec<crate::ports::session_store::Finding>, Fault> {
-        Ok(vec![])
-    }
-}

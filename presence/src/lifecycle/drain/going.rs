@@ -29,10 +29,7 @@ impl Told {
     /// Those that have not gone, in order of their sessions.
     pub(super) fn still_here(&self, ledger: &Ledger) -> Vec<Held> {
         let told = self.lock();
-        let mut here: Vec<_> = told.iter().filter(|held| ledger.mailbox(**held).is_some()).copied().collect();
-        drop(told);
-        here.sort_unstable();
-        here
+        ledger.with_sockets().into_iter().filter(|held| told.contains(held)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<Held>> {
@@ -65,8 +62,6 @@ impl Untold {
         live.retain(|held| !told.contains(held));
         drop(told);
         self.order = live.into_iter().collect();
-        // A map's order is nobody's choice: the seed alone decides.
-        self.order.sort_unstable();
         shuffle(&mut self.order, seed);
     }
 
@@ -80,8 +75,8 @@ impl Untold {
 
     /// The next ones that have not gone in the meantime.
     pub(super) fn take(&mut self, most: u64, ledger: &Ledger) -> Vec<(Held, Arc<Mailbox>)> {
-        let here =
-            std::iter::from_fn(|| self.order.pop()).filter_map(|held| Some((held, ledger.mailbox(held)?)));
+        let here = |held| Some((held, ledger.mailbox(held).filter(|mailbox| mailbox.has_socket())?));
+        let here = std::iter::from_fn(|| self.order.pop()).filter_map(here);
         here.take(usize::try_from(most).unwrap_or(usize::MAX)).collect()
     }
 }
@@ -89,7 +84,7 @@ impl Untold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use presence_core::ids::{Generation, SessionId};
+    use presence_core::ids::{Generation, SessionId, SessionKey};
 
     #[test]
     fn everybody_who_is_here_is_told_once_and_newcomers_too() {
@@ -97,7 +92,8 @@ mod tests {
         let enter = |id| {
             let mailbox = Arc::new(Mailbox::new(0));
             let held = Held { session_id: SessionId(id), generation: Generation(1) };
-            (ledger.enter(held, Time(0), &mailbox), mailbox)
+            let key = SessionKey { agent_id: "web.a.b".parse().unwrap(), classroom_id: "c".parse().unwrap() };
+            (ledger.enter(held, &key, Time(0), &mailbox), mailbox)
         };
         let mut sockets: Vec<_> = (0..5).map(enter).collect();
         let (told, mut untold) = (Told::default(), Untold::default());

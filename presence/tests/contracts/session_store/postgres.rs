@@ -9,7 +9,7 @@ use presence::{
     adapters::session_store_postgres::{PostgresOptions, PostgresStore},
     ports::{
         Fault,
-        session_store::{Claim, Claimed, Due, Outbox, Replicas, SessionStore},
+        session_store::{Audit, Claim, Claimed, Due, Outbox, Replicas, SessionStore},
     },
 };
 use presence_api::event::Operation::Entered;
@@ -308,6 +308,7 @@ async fn a_role_without_ddl_can_serve() {
             let due = store.due(Due::OlderThan(Duration::ZERO), 10).await.unwrap();
             store.published(&[due[0].position]).await.unwrap();
             store.trim().await.unwrap();
+            assert_eq!(store.audit(HOUR, 10).await.unwrap(), []);
             drop(served);
             execute(&mut admin, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
             admin.close().await.unwrap();
