@@ -5,7 +5,7 @@ use crate::{
     chance::Chance,
     replica::Fleet,
     socket::{Hello, Known, News, Refused, Socket, knock, known},
-    world::{World, identity::AUDIENCE},
+    world::{World, identity::AUDIENCE, lock},
 };
 use presence_api::history::{Act, Entry, Key};
 use std::{
@@ -118,7 +118,7 @@ impl Agent {
                 }
                 Next::Away => {
                     if self.chance.percent(70) {
-                        *self.known.lock().unwrap() = None;
+                        *lock(&self.known) = None;
                     }
                     self.chance.millis(50..=9_000)
                 }

@@ -4,6 +4,7 @@
 use crate::{
     judge::{JUDGED, judged},
     run::{Options, Outcome, run},
+    world::lock,
 };
 use presence_api::history::{Act, Outcome as Answer};
 use presence_checker::Invariant;
@@ -13,7 +14,7 @@ use std::{
     io::Write as _,
     str::FromStr,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
@@ -107,11 +108,11 @@ fn play(wish: &Wish) -> Sum {
     let (began, told) = (Instant::now(), AtomicU64::new(0));
     let work = || loop {
         let seed = next.fetch_add(1, Relaxed);
-        if seed >= wish.from.saturating_add(wish.seeds) || sum.lock().unwrap().bad.len() >= ENOUGH_BAD {
+        if seed >= wish.from.saturating_add(wish.seeds) || lock(&sum).bad.len() >= ENOUGH_BAD {
             return;
         }
         let outcome = run(seed, Options { traced: wish.traced, ..Options::default() });
-        let mut sum = sum.lock().unwrap();
+        let mut sum = lock(&sum);
         sum.add(seed, &outcome);
         let due = began.elapsed().as_secs() / EVERY;
         if told.swap(due, Relaxed) < due {
@@ -124,7 +125,7 @@ fn play(wish: &Wish) -> Sum {
             scope.spawn(work);
         }
     });
-    sum.into_inner().unwrap()
+    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sum {

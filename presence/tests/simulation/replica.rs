@@ -5,6 +5,7 @@ use crate::world::{
     bus::SharedBus,
     identity::{Admitting, ItsClock, Trusting},
     link::{ClientEnd, Link},
+    lock,
     peers::SharedPeers,
     process::{Process, State},
     store::Store,
@@ -44,7 +45,7 @@ pub(crate) struct Fleet(Mutex<Vec<Arc<Replica>>>);
 impl Fleet {
     /// Starts a process under this label.
     pub(crate) fn start(&self, world: &Arc<World>, label: &str, mains: &TaskTracker) -> Arc<Replica> {
-        let mut all = self.0.lock().unwrap();
+        let mut all = lock(&self.0);
         let replica = Replica::new(world, label, all.len());
         all.push(replica.clone());
         drop(all);
@@ -54,7 +55,7 @@ impl Fleet {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Replica>> {
-        self.0.lock().unwrap().clone()
+        lock(&self.0).clone()
     }
 
     /// Those that have not come to their end.
@@ -71,7 +72,7 @@ impl Fleet {
 fn config(world: &World, label: &str) -> Config {
     let mut config = Config::default();
     label.clone_into(&mut config.replica.label);
-    config.replica.address = "http://127.0.0.1:8081".to_owned();
+    "http://127.0.0.1:8081".clone_into(&mut config.replica.address);
     // Small, so that a client who does not read for a few seconds is noticed.
     config.native.queue_bytes = 6 * 1024;
     let chance = world.chance("config");

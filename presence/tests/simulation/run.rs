@@ -17,14 +17,14 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     time::{sleep, timeout},
 };
 
 /// Longer than any run takes, in its own time: somebody waits for ever.
 const WATCHDOG: Duration = Duration::from_mins(30);
 /// How long it may take until every agent is where it wants to be, once nothing goes wrong any more.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+const SETTLED_WITHIN: Duration = Duration::from_mins(1);
 /// Beyond everything that is eventual: a lease, the return window, a sweep, a half-open socket, a grace; and tokens that
 /// were issued before have ended by then.
 const SETTLING: Duration = Duration::from_secs(45);
@@ -46,9 +46,15 @@ pub(crate) struct Outcome {
     pub(crate) trace: Vec<String>,
 }
 
+/// One thread, and time that passes when nobody has anything to do.
+pub(crate) fn runtime() -> Runtime {
+    let building = Builder::new_current_thread().enable_time().start_paused(true).build();
+    building.expect("a runtime without input and output needs nothing that could be missing")
+}
+
 /// Plays a seed from its beginning to its end.
 pub(crate) fn run(seed: u64, options: Options) -> Outcome {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = runtime();
     let (world, mut found) = runtime.block_on(async {
         let world = World::new(seed, options.defect, options.traced);
         let played = timeout(WATCHDOG, play(&world)).await;
@@ -178,7 +184,9 @@ async fn go_home(stage: &Stage) -> Vec<Finding> {
     stage.actors.close();
     stage.actors.wait().await;
     let living = fleet.living();
-    living.iter().for_each(|replica| replica.terminate());
+    for replica in &living {
+        replica.terminate();
+    }
     let ending = async {
         while !fleet.living().is_empty() {
             sleep(Duration::from_millis(100)).await;

@@ -184,9 +184,9 @@ impl Saboteur {
     async fn crash(&self, victim: Arc<Replica>) {
         let silently = self.chance.percent(30);
         if silently {
-            victim.process.vanish()
+            victim.process.vanish();
         } else {
-            victim.process.kill()
+            victim.process.kill();
         }
         self.come_back(&victim, silently).await;
     }
@@ -228,7 +228,9 @@ impl Saboteur {
         let began = self.stage.world.now();
         let set = |cut| {
             for victim in victims {
-                sides.iter().for_each(|side| victim.process.cut(*side, cut));
+                for side in sides {
+                    victim.process.cut(*side, cut);
+                }
             }
         };
         set(true);

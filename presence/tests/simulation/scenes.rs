@@ -4,6 +4,7 @@
 use crate::{
     agent::Stage,
     replica::Replica,
+    run::runtime,
     socket::{Hello, Known, News, Socket, knock, known},
     world::{World, defect::Defect, identity::AUDIENCE, process::Side},
 };
@@ -12,10 +13,7 @@ use presence_api::{
     history::{Act, Key},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    runtime::Builder,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 /// Two replicas and one agent.
@@ -30,8 +28,7 @@ struct Scene {
 impl Scene {
     /// Plays a scene with the defect or without it.
     fn play<T>(defect: Option<Defect>, scene: impl AsyncFnOnce(Self) -> T) -> T {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
+        runtime().block_on(async {
             let world = World::new(1, defect, false);
             world.weather.calm_down();
             let (stage, mains) = (Stage::new(&world), TaskTracker::new());

@@ -118,7 +118,7 @@ impl Tables {
             next.id = self.next_session();
             next.started_at = now;
             if self.has(Defect::EnteredAgain) {
-                self.tell(Operation::Entered, next.id, &claim.key, me, now);
+                self.tell(Operation::Entered, (next.id, &claim.key), me, now);
             }
         }
         let held = Held { session_id: next.id, generation: next.generation };
@@ -136,7 +136,7 @@ impl Tables {
             shed: false,
         };
         let held = Held { session_id: row.id, generation: row.generation };
-        self.tell(Operation::Entered, row.id, &claim.key, claim.replica_id, now);
+        self.tell(Operation::Entered, (row.id, &claim.key), claim.replica_id, now);
         self.sessions.insert(claim.key.clone(), row);
         Claimed { held, previous: None }
     }
@@ -154,7 +154,13 @@ impl Tables {
         self.history.push(Ended { id: row.id, key: key.clone(), from, to: at.max(from + 1) });
     }
 
-    fn tell(&mut self, operation: Operation, id: SessionId, key: &SessionKey, writer: ReplicaId, now: i64) {
+    fn tell(
+        &mut self,
+        operation: Operation,
+        (id, key): (SessionId, &SessionKey),
+        writer: ReplicaId,
+        now: i64,
+    ) {
         self.last_position += 1;
         let letter = Letter {
             operation,
@@ -184,7 +190,7 @@ impl Tables {
             && self.replicas.get(&row.replica_id).is_some_and(|lease| lease.draining);
         self.end(&key, &row, ended);
         if !silent {
-            self.tell(Operation::Left, row.id, &key, row.replica_id, now);
+            self.tell(Operation::Left, (row.id, &key), row.replica_id, now);
         }
         true
     }
@@ -291,7 +297,7 @@ impl Tables {
         let doomed: Vec<_> = doomed.collect();
         for (key, row, ended) in &doomed {
             self.end(key, row, *ended);
-            self.tell(Operation::Left, row.id, key, by, now);
+            self.tell(Operation::Left, (row.id, key), by, now);
         }
         let holds = |id: &ReplicaId| self.sessions.values().any(|row| row.replica_id == *id);
         let forgotten: Vec<_> = self
