@@ -86,13 +86,6 @@ impl Mailbox {
         wake(inner);
     }
 
-    /// What waits is made good by a state that is about to be sent.
-    pub fn forget_frames(&self) {
-        let mut inner = self.lock();
-        inner.frames = VecDeque::new();
-        inner.bytes = 0;
-    }
-
     /// The socket is gone, and its session waits for its agent: nothing is left to be sent, and of the commands only
     /// those still matter that say whose the session is.
     pub fn outlive_socket(&self) {

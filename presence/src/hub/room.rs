@@ -164,15 +164,14 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// What the client said it had heard cannot be joined to what it will hear: it gets the state as of the returned
-    /// position, and every event from there on. Those that wait already lie before it.
+    /// What the client said it had heard proved to be of another stream: from the returned position on it gets every
+    /// event.
     pub fn forget_heard(&self) -> u64 {
         let mut state = self.room.lock();
         if let Some(member) = state.members.get_mut(&self.agent)
             && member.held == self.held
         {
             member.heard = 0;
-            member.mailbox.forget_frames();
         }
         state.position
     }

@@ -1,10 +1,7 @@
 //! Who sits where, when claims, ends and asks to go cross each other.
 
 use super::*;
-use crate::{
-    event::Raw,
-    hub::{Hub, Parting},
-};
+use crate::hub::{Hub, Parting};
 use presence_core::ids::{Generation, SessionId, SessionKey};
 use std::task::{Context, Poll, Waker};
 
@@ -117,21 +114,4 @@ fn who_is_let_go_on_the_way_to_its_seat_knows_it_and_whoever_claims_later_is_not
     assert!(second.is_let_go(held(2)) && !second.is_let_go(held(3)));
     drop(second);
     assert!(!hub.expect(&key).is_let_go(held(1)), "nothing is remembered once nobody is on the way");
-}
-
-#[test]
-fn who_gets_the_state_does_not_hear_what_lies_before_it() {
-    let (hub, key) = (Hub::default(), key());
-    let room = hub.room(&key.classroom_id);
-    let mailbox = Arc::new(Mailbox::new(1_000));
-    let (seat, _) = room.seat(Sitter { heard: 8, ..sitter(&key, held(1), &mailbox) }).unwrap();
-    let said = |seq| {
-        let body = br#"{"id":{"entity_type":"chat","operation":"said","sequence_id":1},"payload":{}}"#;
-        Event::decode(&Raw { subject: "classroom.c.chat", seq, body, header: &|_| None }).unwrap()
-    };
-    room.deliver(&said(9));
-    assert_eq!(seat.forget_heard(), 9);
-    room.deliver(&said(10));
-    let frame = mailbox.poll_frame(&Context::from_waker(Waker::noop()));
-    assert_eq!(frame, Poll::Ready(said(10).frame));
 }
