@@ -1,13 +1,12 @@
 //! Three replicas of one service: each a process with a link of its own to the database and to NATS.
 //!
-//! A place (a, b, c) keeps its links; whoever starts in it is a new replica with a label of its own, as a new pod is.
+//! A place (a, b, c, and d for a surge) keeps its links; whoever starts in it is a new replica with a label of its own, as a new pod is.
 //! What is done to them is written into the history.
 
 use crate::{
     Link, Mode, Server,
     crowd::Targets,
-    database::{Database, address, set_host},
-    environment,
+    database::{Database, set_host},
     history::{History, now},
     log::Log,
     nats_server::NatsServer,
@@ -18,14 +17,15 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 use url::Url;
 
+/// How many replicas there are in quiet times.
 pub const REPLICAS: usize = 3;
-const PLACES: [&str; REPLICAS] = ["a", "b", "c"];
+/// One more than replicas, so that a successor can be there before its predecessor goes.
+const PLACES: [&str; REPLICAS + 1] = ["a", "b", "c", "d"];
 
 /// The place of one replica after another.
 #[derive(Debug)]
@@ -157,16 +157,19 @@ impl Cluster {
 
     async fn ready(&mut self, place: usize, mut process: Process) -> Result<()> {
         let log = process.log.clone();
-        let listening = wait::eventually_within(3 * wait::PATIENCE, "a replica to listen", async || {
-            match log.find("listening") {
-                Ok(entry) => Ok(Ok(entry)),
-                Err(not_yet) => match process.ended()? {
-                    Some(status) => Ok(Err(anyhow!("a replica ended at its start: {status}\n{}", log.tail()))),
-                    None => Err(not_yet),
-                },
-            }
-        })
-        .await??;
+        let listening =
+            wait::eventually_within(3 * wait::PATIENCE, "a replica to listen", async || {
+                match log.find("listening") {
+                    Ok(entry) => Ok(Ok(entry)),
+                    Err(not_yet) => match process.ended()? {
+                        Some(status) => {
+                            Ok(Err(anyhow!("a replica ended at its start: {status}\n{}", log.tail())))
+                        }
+                        None => Err(not_yet),
+                    },
+                }
+            })
+            .await??;
         let server = Server::new(&listening, log.clone(), self.tokens.clone(), place)?;
         if self.replicas[place].bus.mode() == Mode::Pass {
             // Whoever connects before would be brought up to date later, by a resync.
@@ -211,7 +214,8 @@ impl Cluster {
         let process = self.process(place)?;
         let ended = async || process.ended()?.context("it still runs");
         let status =
-            wait::eventually_within(4 * wait::PATIENCE, "the replica to pass the point and die", ended).await?;
+            wait::eventually_within(4 * wait::PATIENCE, "the replica to pass the point and die", ended)
+                .await?;
         ensure!(!status.success() && status.code().is_none(), "it did not crash, it ended: {status}");
         self.history.fault_since(began, "kill", &self.label(place));
         self.replicas[place].running = None;
@@ -241,6 +245,47 @@ impl Cluster {
         Ok(())
     }
 
+    /// SIGTERM once more.
+    pub fn terminate_again(&mut self, place: usize) -> Result<()> {
+        self.process(place)?.signal("TERM")
+    }
+
+    /// Nobody holds a session for this one any more: it was swept, or everybody is elsewhere.
+    pub async fn expect_swept(&self, place: usize) -> Result<()> {
+        let label = self.label(place);
+        let held = format!(
+            "SELECT count(*) FROM agent_session s JOIN replica r ON r.id = s.replica_id WHERE r.label = '{label}'"
+        );
+        wait::eventually_within(6 * wait::PATIENCE, "its sessions to be swept", async || {
+            let held = self.database.query(&held)?;
+            ensure!(held == "0", "{label} still holds {held} sessions");
+            Ok(())
+        })
+        .await
+    }
+
+    /// All replicas know whether their store or bus is `up` or `down`.
+    pub async fn expect_readyz(&self, says: &str) -> Result<()> {
+        for server in self.servers() {
+            wait::eventually_within(6 * wait::PATIENCE, "a replica to notice", async || {
+                let ready = server.health("/readyz").await?;
+                ensure!(ready.body.contains(says), "expected {says}: {ready:?}");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The sum over all that run of a metric; those who do not have it count nothing.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let mut sum = 0;
+        for server in self.servers() {
+            sum += server.metric(name).await.unwrap_or(0);
+        }
+        sum
+    }
+
     /// Waits for the clean end of one that was told to.
     pub async fn expect_end(&mut self, place: usize) -> Result<()> {
         let status = self.process(place)?.end().await?;
@@ -251,7 +296,7 @@ impl Cluster {
 
     /// Those that run.
     pub fn running(&self) -> Vec<usize> {
-        (0..REPLICAS).filter(|&place| self.replicas[place].running.is_some()).collect()
+        (0..PLACES.len()).filter(|&place| self.replicas[place].running.is_some()).collect()
     }
 
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
@@ -287,15 +332,4 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-/// A database of this name on the server that all tests share.
-pub fn shared_database(name: &str) -> Result<Database> {
-    let server = environment::postgres()?;
-    Database::create_on(server, name)
-}
-
-/// Where a URL's server listens, for links.
-pub fn listening_at(url: &Url) -> Result<SocketAddr> {
-    address(url)
 }

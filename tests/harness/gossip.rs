@@ -59,7 +59,8 @@ async fn talk(publisher: Publisher, topic: Topic, mut chance: Chance) {
             "text": "x".repeat(topic.bytes), "classroom_id": classroom, "for": event.receiver,
         });
         let bare = chance.below(2) == 0;
-        let publishing = async { if bare { publisher.bare(&event).await } else { publisher.enveloped(&event).await } };
+        let publishing =
+            async { if bare { publisher.bare(&event).await } else { publisher.enveloped(&event).await } };
         // NATS may be away; who heard what is judged by what the stream kept.
         let _ = tokio::time::timeout(PATIENCE, publishing).await;
     }

@@ -91,6 +91,12 @@ impl History {
         self.lock().entered.len()
     }
 
+    /// How many clients were told this so far.
+    pub fn told(&self, what: &str) -> usize {
+        let is_it = |entry: &&Entry| matches!(&entry.act, Act::Told { reason, .. } if reason == what);
+        self.lock().entries.iter().filter(is_it).count()
+    }
+
     /// All of it, by time.
     pub fn whole(&self) -> Result<Vec<Entry>> {
         let written = self.lock();

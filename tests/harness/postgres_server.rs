@@ -1,11 +1,6 @@
 //! A PostgreSQL server of a scenario's own, which can be stopped, started and followed by a standby that lags.
 
-use crate::{
-    database::psql,
-    environment,
-    nats_server::free_address,
-    wait,
-};
+use crate::{database::psql, environment, nats_server::free_address, wait};
 use anyhow::{Context, Result, ensure};
 use std::{
     fs::{self, File},

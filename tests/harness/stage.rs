@@ -2,8 +2,8 @@
 //! calm, some go, all is quiet, and the checker judges.
 
 use crate::{
-    Cluster, Database,
-    cluster::{REPLICAS, shared_database},
+    Cluster, Database, Mode,
+    cluster::REPLICAS,
     crowd::{Crowd, Manner, Order, chance::Chance},
     dump,
     gossip::{Gossip, Topic},
@@ -31,12 +31,14 @@ pub struct Plan {
     pub gossip_every: u64,
     /// Where the first replica is to crash.
     pub crash_at: Option<&'static str>,
+    /// Bytes of a foreign event's text.
+    pub bytes: usize,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let manner = Manner::RESTLESS;
-        Self { agents: 18, classrooms: 3, manner, settings: &[], gossip_every: 40, crash_at: None }
+        Self { agents: 18, classrooms: 3, manner, settings: &[], gossip_every: 40, crash_at: None, bytes: 16 }
     }
 }
 
@@ -75,7 +77,7 @@ impl Stage {
 
     /// On the database server that all tests share.
     pub async fn begin(&mut self, plan: &Plan) -> Result<&mut Play> {
-        let database = shared_database(&format!("presence_chaos_{}", self.id))?;
+        let database = Database::create(&format!("presence_chaos_{}", self.id))?;
         self.begin_on(database, plan).await
     }
 
@@ -93,8 +95,7 @@ impl Stage {
             let classroom = format!("room-{}", number % plan.classrooms);
             crowd.enter(&format!("agent{number}"), &classroom, &plan.manner)?;
         }
-        let mut play =
-            Play { cluster, crowd, witness, gossip: None, publisher, chance: self.chance.split() };
+        let mut play = Play { cluster, crowd, witness, gossip: None, publisher, chance: self.chance.split() };
         play.talk(plan).await?;
         let play = self.play.insert(play);
         // One that is to crash may take some of them with it before all were in.
@@ -111,7 +112,7 @@ impl Play {
             classrooms: self.crowd.classrooms().into_iter().collect(),
             agents: self.crowd.clients.iter().map(crate::crowd::Client::agent_id).collect(),
             every: Duration::from_millis(plan.gossip_every),
-            bytes: 16,
+            bytes: plan.bytes,
         };
         let gossip = Gossip::start(&self.cluster.nats.url()?, topic, self.chance.split()).await?;
         self.gossip = Some(gossip);
@@ -128,6 +129,25 @@ impl Play {
             Ok(())
         })
         .await
+    }
+
+    pub fn all_buses(&self, mode: Mode) {
+        for replica in &self.cluster.replicas {
+            replica.bus.set(mode);
+        }
+    }
+
+    /// Does something to everything in the world, and writes down that it lasted until it was healed.
+    pub async fn while_it_lasts(
+        &mut self,
+        what: &str,
+        whom: &str,
+        lasting: impl AsyncFnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let began = now();
+        lasting(self).await?;
+        self.cluster.history.fault_since(began, what, whom);
+        Ok(())
     }
 
     /// The end of every scenario: the faults are over by now.
@@ -160,7 +180,8 @@ impl Play {
 
     /// A few close for good, a few are lost for good; the rest stay.
     async fn some_go(&mut self) -> Result<()> {
-        let staying: Vec<_> = (0..self.crowd.clients.len()).filter(|&i| self.crowd.clients[i].stays).collect();
+        let staying: Vec<_> =
+            (0..self.crowd.clients.len()).filter(|&i| self.crowd.clients[i].stays).collect();
         for (count, index) in staying.into_iter().enumerate() {
             match count % 6 {
                 0 => self.crowd.order(index, Order::Leave).await?,
@@ -179,7 +200,8 @@ impl Play {
             let ghosts: Vec<_> = live.difference(&expected).collect();
             let missing: Vec<_> = expected.difference(&live).collect();
             ensure!(ghosts.is_empty() && missing.is_empty(), "ghosts: {ghosts:?}, missing: {missing:?}");
-            let waiting = self.cluster.database.query("SELECT count(*) FROM outbox WHERE published_at IS NULL")?;
+            let waiting =
+                self.cluster.database.query("SELECT count(*) FROM outbox WHERE published_at IS NULL")?;
             ensure!(waiting == "0", "{waiting} events wait in the outbox");
             Ok(())
         })
@@ -190,7 +212,8 @@ impl Play {
     async fn expect_all_heard(&self) -> Result<()> {
         for classroom in self.crowd.classrooms() {
             let last_word = async || self.publisher.bare(&Foreign::new(&classroom, 0)).await;
-            let seq = wait::eventually_within(3 * wait::PATIENCE, "the last word to be kept", last_word).await?;
+            let seq =
+                wait::eventually_within(3 * wait::PATIENCE, "the last word to be kept", last_word).await?;
             self.crowd.expect_heard(&classroom, seq).await?;
         }
         Ok(())
@@ -226,7 +249,9 @@ pub fn run(scenario: impl AsyncFnOnce(&mut Stage) -> Result<()>) {
         if let Err(error) = played {
             let tails = stage.play.take().map(|play| play.cluster.tails()).unwrap_or_default();
             let (seed, history) = (stage.seed, stage.history.path.display());
-            let told = format!("{error:#}\n\nseed {seed}; the history is {history}, the logs are beside it\n{tails}");
+            let told = format!(
+                "{error:#}\n\nseed {seed}; the history is {history}, the logs are beside it\n{tails}"
+            );
             let _ = stage.folder.keep();
             panic!("{told}");
         }

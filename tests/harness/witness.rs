@@ -59,11 +59,13 @@ impl Witness {
 
     /// Reads all that the stream holds. What it held is then known whole, whatever becomes of it.
     pub async fn read(&self) -> Result<()> {
-        wait::eventually_within(3 * wait::PATIENCE, "the stream to be read", async || self.attempt().await).await
+        wait::eventually_within(3 * wait::PATIENCE, "the stream to be read", async || self.attempt().await)
+            .await
     }
 
     async fn attempt(&self) -> Result<()> {
-        let stream = jetstream::new(self.client.clone()).get_stream(STREAM).await.context("find the stream")?;
+        let stream =
+            jetstream::new(self.client.clone()).get_stream(STREAM).await.context("find the stream")?;
         let state = stream.cached_info().state.clone();
         if state.messages == 0 {
             return Ok(());
@@ -76,7 +78,8 @@ impl Witness {
         let messages: Vec<_> = reads.buffered(AT_A_TIME).try_collect().await?;
         let mut seen = lock(&self.seen);
         for message in messages {
-            let at = i64::try_from(message.time.unix_timestamp_nanos() / 1_000).context("a time of our age")?;
+            let at =
+                i64::try_from(message.time.unix_timestamp_nanos() / 1_000).context("a time of our age")?;
             let subject = message.subject.strip_prefix("classroom.").unwrap_or_default();
             let act = published(message.sequence, subject, &message.headers, &message.payload);
             seen.events.insert(message.sequence, (at, act));
@@ -87,7 +90,8 @@ impl Witness {
 
     /// The stream's last position; 0 where there is none.
     pub async fn last(&self) -> Result<u64> {
-        let stream = jetstream::new(self.client.clone()).get_stream(STREAM).await.context("find the stream")?;
+        let stream =
+            jetstream::new(self.client.clone()).get_stream(STREAM).await.context("find the stream")?;
         Ok(stream.cached_info().state.last_sequence)
     }
 

@@ -34,8 +34,7 @@ pub(super) enum Entering {
 impl Attempt {
     pub(super) async fn run(self) -> Entering {
         let began = now();
-        let opening =
-            Wire::open(self.to, self.socket, &self.actor, &self.key.classroom_id, &self.history);
+        let opening = Wire::open(self.to, self.socket, &self.actor, &self.key.classroom_id, &self.history);
         let wire = match tokio::time::timeout(PATIENCE, opening).await {
             Ok(Ok(wire)) => wire,
             // Nothing was asked, so nothing happened, and there is nothing to write.

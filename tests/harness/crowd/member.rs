@@ -100,7 +100,7 @@ impl Member {
                 biased;
                 order = self.orders.recv() => match order {
                     Some(Order::Leave | Order::Vanish) | None => return Next::Over("left".into()),
-                    Some(Order::StopReading) => {}
+                    Some(Order::Break | Order::StopReading | Order::Read) => {}
                 },
                 () = sleep(wait) => {
                     let attempt = self.attempt(self.knows);
@@ -150,9 +150,13 @@ impl Member {
         loop {
             let next = match self.stir(&mut wire, &mut stay).await {
                 Stir::Heard(heard) => self.heard(heard, &mut stay),
-                Stir::Order(Some(Order::StopReading)) => {
-                    stay.reads = false;
+                Stir::Order(Some(order @ (Order::StopReading | Order::Read))) => {
+                    stay.reads = order == Order::Read;
                     None
+                }
+                Stir::Order(Some(Order::Break)) => {
+                    wire.vanish();
+                    return Next::Back(self.backoff(None));
                 }
                 Stir::Order(Some(Order::Leave) | None) => {
                     self.part(wire).await;

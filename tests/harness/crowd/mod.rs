@@ -8,19 +8,24 @@ mod member;
 mod wire;
 
 use crate::{History, tokens::Tokens, wait};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use chance::Chance;
 use member::Member;
+use presence_core::close::Reason;
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
+
+/// What a crowd may take to settle on a busy machine, after the worst.
+const LONG: Duration = Duration::from_mins(1);
 
 /// Where clients may connect to: a service's addresses, as a load balancer knows them. A dead one may be among them.
 #[derive(Debug, Clone, Default)]
@@ -82,8 +87,12 @@ pub enum Order {
     Leave,
     /// Drop the connection without a word, and stay away for good.
     Vanish,
+    /// Drop the connection without a word, and come back.
+    Break,
     /// Read no more from this socket.
     StopReading,
+    /// Read again.
+    Read,
 }
 
 /// Where a client is.
@@ -116,6 +125,8 @@ pub struct Client {
     place: watch::Receiver<Place>,
     /// It is to be inside when all is quiet.
     pub stays: bool,
+    /// Others of the same account race it: whoever is replaced stays away, and one of them is to be inside.
+    rival: bool,
 }
 
 impl Client {
@@ -127,12 +138,30 @@ impl Client {
         crate::agent_id(&self.account)
     }
 
-    fn heard(&self) -> Result<u64> {
-        match self.place() {
+    pub fn actor(&self, index: usize) -> String {
+        format!("{}#{index}", self.account)
+    }
+
+    fn has_lost_its_race(&self) -> bool {
+        self.rival && matches!(self.place(), Place::Over(why) if why == Reason::Replaced.row().name)
+    }
+
+    fn heard(&self) -> Result<u64, NotIn> {
+        let (who, place) = (format!("{} in {}", self.account, self.classroom), self.place());
+        match place {
             Place::Inside { heard, .. } => Ok(heard),
-            other => bail!("{} in {} is {other:?}", self.account, self.classroom),
+            Place::Away => Err(NotIn::Yet(who)),
+            Place::Over(why) => Err(NotIn::Ever(format!("{who}: {why}"))),
         }
     }
+}
+
+/// Why a client that is to be inside is not.
+#[derive(Debug)]
+enum NotIn {
+    Yet(String),
+    /// It was told not to come back, and nobody should have told it so.
+    Ever(String),
 }
 
 #[derive(Debug)]
@@ -154,6 +183,18 @@ impl Crowd {
 
     /// A client begins its life. Several may be of one account.
     pub fn enter(&mut self, account: &str, classroom: &str, manner: &Manner) -> Result<()> {
+        self.enter_as(account, classroom, manner, false)
+    }
+
+    /// So many clients of one account enter at once, each on whatever replica it finds; whoever is replaced stays away.
+    pub fn race(&mut self, account: &str, classroom: &str, rivals: usize) -> Result<()> {
+        for _ in 0..rivals {
+            self.enter_as(account, classroom, &Manner::STILL, true)?;
+        }
+        Ok(())
+    }
+
+    fn enter_as(&mut self, account: &str, classroom: &str, manner: &Manner, rival: bool) -> Result<()> {
         let token = self.tokens.swift(account)?;
         let ((orders, heard), (place, seen)) = (mpsc::channel(4), watch::channel(Place::Away));
         let member = Member {
@@ -173,7 +214,7 @@ impl Crowd {
             parting: JoinSet::new(),
         };
         let (account, classroom) = (account.to_owned(), classroom.to_owned());
-        self.clients.push(Client { account, classroom, orders, place: seen, stays: true });
+        self.clients.push(Client { account, classroom, orders, place: seen, stays: true, rival });
         self.tasks.spawn(member.run());
         Ok(())
     }
@@ -185,19 +226,63 @@ impl Crowd {
 
     pub async fn order(&mut self, index: usize, order: Order) -> Result<()> {
         let client = self.clients.get_mut(index).context("there is no such client")?;
-        client.stays = order == Order::StopReading;
+        client.stays &= !matches!(order, Order::Leave | Order::Vanish);
         client.orders.send(order).await.context("the client is over already")
     }
 
-    /// All that are to be inside are.
-    pub async fn expect_in(&self) -> Result<()> {
-        wait::eventually_within(6 * wait::PATIENCE, "everybody to be in", async || self.all_in()).await
+    /// The same to all.
+    pub async fn order_all(&mut self, order: Order) -> Result<()> {
+        for index in 0..self.clients.len() {
+            if self.clients[index].stays {
+                self.order(index, order).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that are to be inside are, and of rivals one each.
+    pub async fn expect_in(&mut self) -> Result<()> {
+        let ins = async || self.settled(&self.all_in());
+        wait::eventually_within(LONG, "everybody to be in", ins).await??;
+        for client in &mut self.clients {
+            client.stays &= !client.has_lost_its_race();
+        }
+        let (staying, keys) = (self.staying().count(), self.expected().len());
+        ensure!(staying == keys, "{staying} clients hold {keys} sessions");
+        Ok(())
+    }
+
+    fn all_in(&self) -> Vec<NotIn> {
+        let hopeful = self.staying().filter(|client| !client.has_lost_its_race());
+        let mut out: Vec<_> = hopeful.filter_map(|client| client.heard().err()).collect();
+        // Of those who race, somebody is in in the end.
+        let inside: BTreeSet<_> =
+            self.staying().filter(|client| client.heard().is_ok()).map(|client| &client.account).collect();
+        let races: BTreeSet<_> = self.staying().map(|client| &client.account).collect();
+        let nobody = races.difference(&inside).map(|account| NotIn::Yet(format!("anybody of {account}")));
+        out.extend(nobody);
+        out
+    }
+
+    /// Nobody is out (ok), somebody still is (the outer error), or somebody is for good (the inner one).
+    fn settled(&self, out: &[NotIn]) -> Result<Result<()>> {
+        let of = |not_in: &NotIn| match not_in {
+            NotIn::Yet(_) => None,
+            NotIn::Ever(who) => Some(who.clone()),
+        };
+        let ever: Vec<_> = out.iter().filter_map(of).collect();
+        if !ever.is_empty() {
+            return Ok(Err(anyhow!("some were turned away: {}", ever.join("; "))));
+        }
+        let texts: Vec<_> = out.iter().take(8).map(|not_in| format!("{not_in:?}")).collect();
+        ensure!(out.is_empty(), "{} are not in: {}", out.len(), texts.join("; "));
+        Ok(Ok(()))
     }
 
     /// Everybody has been in at least once; some may be on their way again.
     pub async fn expect_in_once(&self) -> Result<()> {
         let history = &self.world.history;
-        wait::eventually_within(6 * wait::PATIENCE, "everybody to be in once", async || {
+        wait::eventually_within(LONG, "everybody to be in once", async || {
             let (entered, all) = (history.who_entered(), self.clients.len());
             ensure!(entered == all, "{entered} of {all} have entered");
             Ok(())
@@ -205,17 +290,9 @@ impl Crowd {
         .await
     }
 
-    fn all_in(&self) -> Result<()> {
-        let out: Vec<_> = self.staying().filter_map(|client| client.heard().err()).collect();
-        let texts: Vec<_> = out.iter().take(8).map(ToString::to_string).collect();
-        ensure!(out.is_empty(), "{} are not in: {}", out.len(), texts.join("; "));
-        Ok(())
-    }
-
     /// Those whose replica this is have gone elsewhere.
     pub async fn expect_gone_from(&self, label: &str) -> Result<()> {
-        wait::eventually_within(6 * wait::PATIENCE, "everybody to be elsewhere", async || {
-            self.all_in()?;
+        wait::eventually_within(LONG, "everybody to be elsewhere", async || {
             let here = |client: &&Client| matches!(client.place(), Place::Inside { replica, .. } if replica == label);
             let left = self.staying().filter(here).count();
             ensure!(left == 0, "{left} are still on {label}");
@@ -227,10 +304,12 @@ impl Crowd {
     /// Everybody in the classroom has heard everything up to this position.
     pub async fn expect_heard(&self, classroom: &str, seq: u64) -> Result<()> {
         let what = format!("everybody in {classroom} to hear position {seq}");
-        wait::eventually_within(6 * wait::PATIENCE, &what, async || {
+        wait::eventually_within(LONG, &what, async || {
             for client in self.staying().filter(|client| client.classroom == classroom) {
-                let heard = client.heard()?;
-                ensure!(heard >= seq, "{} heard up to {heard}", client.account);
+                match client.heard() {
+                    Ok(heard) => ensure!(heard >= seq, "{} heard up to {heard}", client.account),
+                    Err(not_in) => bail!("{not_in:?}"),
+                }
             }
             Ok(())
         })
