@@ -1,5 +1,5 @@
-//! Directions between crates, from the manifests: `core ← api ← {presence, operator, tests, bench}`, and xtask on
-//! its own. Directions inside a crate are in `layers.rs`.
+//! Directions between crates, from the manifests: `core ← api ← {presence, operator, checker, tests, bench}`, the
+//! checker for whoever leaves a history behind, and xtask on its own. Directions inside a crate are in `layers.rs`.
 
 use serde_json::Value;
 
@@ -9,19 +9,41 @@ struct Rule {
     package: &'static str,
     /// The workspace's crates that it may use, in any kind of dependency.
     ours: &'static [&'static str],
+    /// Those that only its tests may use.
+    tests: &'static [&'static str],
     /// If given, all that its normal dependencies may be.
     only: Option<&'static [&'static str]>,
 }
 
+const CHECKER: &str = "presence-checker";
+
 const RULES: &[Rule] = &[
-    Rule { package: "presence-core", ours: &[], only: Some(&["serde", "thiserror"]) },
-    Rule { package: "presence-api", ours: &["presence-core"], only: None },
-    Rule { package: "presence", ours: &["presence-core", "presence-api"], only: None },
-    Rule { package: "presence-operator", ours: &["presence-core", "presence-api"], only: None },
+    Rule { package: "presence-core", ours: &[], tests: &[], only: Some(&["serde", "thiserror"]) },
+    Rule { package: "presence-api", ours: &["presence-core"], tests: &[], only: None },
+    // Its tests are simulated whole, and judged.
+    Rule { package: "presence", ours: &["presence-core", "presence-api"], tests: &[CHECKER], only: None },
+    Rule { package: "presence-operator", ours: &["presence-core", "presence-api"], tests: &[], only: None },
+    // It judges what others wrote, and does nothing itself.
+    Rule {
+        package: CHECKER,
+        ours: &["presence-core", "presence-api"],
+        tests: &[],
+        only: Some(&["presence-core", "presence-api", "serde", "serde_json", "thiserror"]),
+    },
     // These speak to presence and the operator over the wire.
-    Rule { package: "presence-tests", ours: &["presence-core", "presence-api"], only: None },
-    Rule { package: "presence-bench", ours: &["presence-core", "presence-api"], only: None },
-    Rule { package: "xtask", ours: &[], only: None },
+    Rule {
+        package: "presence-tests",
+        ours: &["presence-core", "presence-api", CHECKER],
+        tests: &[],
+        only: None,
+    },
+    Rule {
+        package: "presence-bench",
+        ours: &["presence-core", "presence-api", CHECKER],
+        tests: &[],
+        only: None,
+    },
+    Rule { package: "xtask", ours: &[], tests: &[], only: None },
 ];
 
 pub(super) fn check(metadata: &Value) -> Vec<Finding> {
@@ -38,7 +60,8 @@ fn of_package(package: &Value, workspace: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for dependency in package["dependencies"].as_array().into_iter().flatten() {
         let other = name(dependency);
-        if workspace.contains(&other) && !rule.ours.contains(&other) {
+        let for_tests = dependency["kind"] == "dev" && rule.tests.contains(&other);
+        if workspace.contains(&other) && !rule.ours.contains(&other) && !for_tests {
             findings.push(Finding::of(own, format!("may not depend on {other}")));
         }
         let normal = dependency["kind"].is_null();
@@ -92,6 +115,31 @@ mod tests {
             { "name": "xtask", "dependencies": [{ "name": "presence", "kind": null }] },
         ]));
         assert_eq!(found.len(), 5, "{found:?}");
+    }
+
+    #[test]
+    fn the_checker_is_pure_and_presence_only_tests_with_it() {
+        let found = whats(&json!([
+            { "name": "presence-checker", "dependencies": [
+                { "name": "presence-api", "kind": null }, { "name": "tokio", "kind": null },
+                { "name": "proptest", "kind": "dev" }, { "name": "presence", "kind": "dev" },
+            ] },
+            { "name": "presence", "dependencies": [{ "name": "presence-checker", "kind": "dev" }] },
+            { "name": "presence-operator", "dependencies": [{ "name": "presence-checker", "kind": "dev" }] },
+            { "name": "presence-bench", "dependencies": [{ "name": "presence-checker", "kind": null }] },
+            { "name": "presence-tests", "dependencies": [{ "name": "presence-checker", "kind": null }] },
+        ]));
+        let expected = [
+            "presence-checker is pure and may not depend on tokio",
+            "presence-checker may not depend on presence",
+            "presence-operator may not depend on presence-checker",
+        ];
+        assert_eq!(found, expected);
+        let in_earnest = json!([
+            { "name": "presence", "dependencies": [{ "name": "presence-checker", "kind": null }] },
+            { "name": "presence-checker", "dependencies": [] },
+        ]);
+        assert_eq!(whats(&in_earnest), ["presence may not depend on presence-checker"]);
     }
 
     #[test]
