@@ -2,7 +2,7 @@
 //! itself on three replicas.
 
 use presence_tests::{
-    Plan, Result, Stage, chaos,
+    Cast, Result, Stage, chaos,
     crowd::{Deed, Manner, Order},
     ensure,
     wait::{PATIENCE, eventually_within},
@@ -19,8 +19,8 @@ chaos! {
 }
 
 async fn one_account_racing_itself_on_three_replicas_ends_with_one_socket(stage: &mut Stage) -> Result<()> {
-    let plan = Plan { agents: 6, manner: Manner::STILL, ..Plan::default() };
-    let play = stage.begin(&plan).await?;
+    let cast = Cast { agents: 6, manner: Manner::STILL, ..Cast::default() };
+    let play = stage.begin(&cast).await?;
     for round in 0..5 {
         for account in 0..4 {
             play.crowd.race(&format!("racer{round}-{account}"), &format!("room-{}", account % 3), 6)?;
@@ -31,8 +31,8 @@ async fn one_account_racing_itself_on_three_replicas_ends_with_one_socket(stage:
 }
 
 async fn one_account_races_itself_while_a_replica_dies(stage: &mut Stage) -> Result<()> {
-    let plan = Plan { agents: 6, manner: Manner::STILL, ..Plan::default() };
-    let play = stage.begin(&plan).await?;
+    let cast = Cast { agents: 6, manner: Manner::STILL, ..Cast::default() };
+    let play = stage.begin(&cast).await?;
     for account in 0..8 {
         play.crowd.race(&format!("racer{account}"), &format!("room-{}", account % 3), 6)?;
     }
@@ -45,14 +45,14 @@ async fn one_account_races_itself_while_a_replica_dies(stage: &mut Stage) -> Res
 
 async fn reloads_within_a_millisecond_leave_one_session(stage: &mut Stage) -> Result<()> {
     let manner = Manner { deeds: &[Deed::Reload], every: 5..80 };
-    let play = stage.begin(&Plan { agents: 9, manner, ..Plan::default() }).await?;
+    let play = stage.begin(&Cast { agents: 9, manner, ..Cast::default() }).await?;
     play.go_on_for(250).await?;
     play.end().await
 }
 
 async fn everybody_back_at_once_is_everybody_back(stage: &mut Stage) -> Result<()> {
-    let plan = Plan { agents: 60, classrooms: 6, manner: Manner::STILL, ..Plan::default() };
-    let play = stage.begin(&plan).await?;
+    let cast = Cast { agents: 60, classrooms: 6, manner: Manner::STILL, ..Cast::default() };
+    let play = stage.begin(&cast).await?;
     for _ in 0..4 {
         play.crowd.expect_in().await?;
         play.crowd.order_all(Order::Break).await?;
@@ -64,15 +64,15 @@ async fn everybody_back_at_once_is_everybody_back(stage: &mut Stage) -> Result<(
 async fn whoever_does_not_read_is_closed_and_comes_back_to_everything(stage: &mut Stage) -> Result<()> {
     const STALLED: [usize; 2] = [0, 4];
     let settings = &[("native.queue_bytes", "131072")];
-    let plan = Plan {
+    let cast = Cast {
         agents: 9,
         manner: Manner::STILL,
         settings,
         gossip_every: 8,
         bytes: 48 * 1024,
-        ..Plan::default()
+        ..Cast::default()
     };
-    let play = stage.begin(&plan).await?;
+    let play = stage.begin(&cast).await?;
     play.crowd.expect_in().await?;
     for client in STALLED {
         let actor = play.crowd.clients[client].actor(client);

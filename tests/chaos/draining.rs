@@ -1,7 +1,7 @@
 //! SIGTERM: rolling restarts under load, asked twice, two at a time, and killed half way. Agents are told when to move,
 //! and nobody in the classroom notices that they did.
 
-use presence_tests::{Plan, Result, Stage, chaos, stage::Play, wait};
+use presence_tests::{Cast, Result, Stage, chaos, stage::Play, wait};
 
 chaos! {
     short:
@@ -17,7 +17,7 @@ chaos! {
 }
 
 async fn a_rolling_restart_under_load_is_noticed_by_nobody(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     // The successor first; then it has the place of the one before.
     for (old, new) in [(0, 3), (1, 0), (2, 1)] {
         play.go_on_for(10).await?;
@@ -30,7 +30,7 @@ async fn a_rolling_restart_under_load_is_noticed_by_nobody(stage: &mut Stage) ->
 }
 
 async fn being_asked_twice_is_being_asked_once(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     play.cluster.terminate(0)?;
     told_to_move(play).await?;
@@ -42,7 +42,7 @@ async fn being_asked_twice_is_being_asked_once(stage: &mut Stage) -> Result<()> 
 }
 
 async fn two_that_drain_at_once_find_room_on_the_third(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     play.cluster.terminate(0)?;
     told_to_move(play).await?;
@@ -55,7 +55,7 @@ async fn two_that_drain_at_once_find_room_on_the_third(stage: &mut Stage) -> Res
 }
 
 async fn killed_half_way_a_drain_is_a_crash(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     play.cluster.terminate(0)?;
     told_to_move(play).await?;
@@ -91,7 +91,7 @@ deaths! {
 }
 
 async fn die_at(stage: &mut Stage, point: &'static str) -> Result<()> {
-    let play = stage.begin(&Plan { crash_at: Some(point), ..Plan::default() }).await?;
+    let play = stage.begin(&Cast { crash_at: Some(point), ..Cast::default() }).await?;
     play.go_on_for(15).await?;
     play.cluster.terminate(0)?;
     play.cluster.expect_crash(0).await?;

@@ -1,7 +1,7 @@
 //! SIGKILL, and death at each named point of connect, close, replace and relay: whoever comes back goes on, whoever
 //! does not has left once, and nothing that was committed is lost or said twice.
 
-use presence_tests::{Plan, Result, Stage, chaos};
+use presence_tests::{Cast, Result, Stage, chaos};
 
 chaos! {
     short:
@@ -35,7 +35,7 @@ deaths! {
     death_at_connect_claimed at "connect.claimed:6";
     death_at_connect_announced at "connect.announced:4";
     death_at_connect_seated at "connect.seated:6";
-    death_at_close_begun at "close.begun:3";
+    death_at_close_begun at "close.play:3";
     death_at_close_released at "close.released:3";
     death_at_replace_claimed at "replace.claimed:3";
     death_at_replace_asked at "replace.asked:3";
@@ -45,7 +45,7 @@ deaths! {
 }
 
 async fn die_at(stage: &mut Stage, point: &'static str) -> Result<()> {
-    let play = stage.begin(&Plan { crash_at: Some(point), ..Plan::default() }).await?;
+    let play = stage.begin(&Cast { crash_at: Some(point), ..Cast::default() }).await?;
     play.cluster.expect_crash(0).await?;
     play.go_on_for(20).await?;
     play.cluster.start(&[0]).await?;
@@ -54,7 +54,7 @@ async fn die_at(stage: &mut Stage, point: &'static str) -> Result<()> {
 }
 
 async fn one_of_three_dies_without_a_word(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(30).await?;
     play.cluster.kill(0)?;
     play.go_on_for(30).await?;
@@ -64,7 +64,7 @@ async fn one_of_three_dies_without_a_word(stage: &mut Stage) -> Result<()> {
 }
 
 async fn all_three_die_one_after_another(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     for round in 0..6 {
         let place = round % 3;
         play.go_on_for(15).await?;
@@ -76,7 +76,7 @@ async fn all_three_die_one_after_another(stage: &mut Stage) -> Result<()> {
 }
 
 async fn two_of_three_die_at_once(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(20).await?;
     play.cluster.kill(0)?;
     play.cluster.kill(1)?;

@@ -1,7 +1,7 @@
 //! NATS down, killed, slow, emptied, its stream deleted, and one replica parted from it: agents come and go all the
 //! while, and each fact is told once, in order, as soon as it can be.
 
-use presence_tests::{Mode, Plan, Result, Stage, chaos};
+use presence_tests::{Cast, Mode, Result, Stage, chaos};
 use std::time::Duration;
 
 chaos! {
@@ -17,7 +17,7 @@ chaos! {
 }
 
 async fn while_nats_is_down_agents_come_and_go_and_are_told_of_afterwards(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     let outage = play.while_it_lasts("cut", "nats", async |play| {
         play.cluster.nats.stop().await?;
@@ -30,7 +30,7 @@ async fn while_nats_is_down_agents_come_and_go_and_are_told_of_afterwards(stage:
 }
 
 async fn nats_that_is_killed_and_restarted_loses_nothing(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     for _ in 0..3 {
         play.go_on_for(15).await?;
         let crash = play.while_it_lasts("kill", "nats", async |play| {
@@ -44,7 +44,7 @@ async fn nats_that_is_killed_and_restarted_loses_nothing(stage: &mut Stage) -> R
 }
 
 async fn nats_that_comes_back_empty_brings_everybody_up_to_date(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     let loss = play.while_it_lasts("wipe", "nats", async |play| {
         play.witness.read().await?;
@@ -61,7 +61,7 @@ async fn nats_that_comes_back_empty_brings_everybody_up_to_date(stage: &mut Stag
 async fn a_stream_that_is_deleted_is_made_anew_and_everybody_is_brought_up_to_date(
     stage: &mut Stage,
 ) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     let loss = play.while_it_lasts("wipe", "nats", async |play| {
         play.witness.read().await?;
@@ -73,7 +73,7 @@ async fn a_stream_that_is_deleted_is_made_anew_and_everybody_is_brought_up_to_da
 }
 
 async fn slow_nats_makes_nobody_wait_for_ever(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(10).await?;
     let slow = play.while_it_lasts("slow", "nats", async |play| {
         play.all_buses(Mode::Slow(Duration::from_millis(400)));
@@ -95,7 +95,7 @@ async fn a_replica_parted_from_nats_claims_no_gap_to_be_whole(stage: &mut Stage)
 }
 
 async fn part_from_nats(stage: &mut Stage, how: Mode) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     let label = play.cluster.label(0);
     let parted = play.while_it_lasts("silence", &label, async |play| {

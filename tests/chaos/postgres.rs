@@ -2,7 +2,7 @@
 //! out, nobody leaves by an outage, and what was lost is made good from the sockets there are.
 
 use presence_tests::{
-    Database, Link, Mode, Plan, Result, Stage, chaos, ensure, eventually, postgres_server::PostgresServer,
+    Cast, Database, Link, Mode, Result, Stage, chaos, ensure, eventually, postgres_server::PostgresServer,
     stage::Play,
 };
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn a_minute_without_the_database_expires_nobody(stage: &mut Stage) -> Resu
 async fn outage(stage: &mut Stage, lasts: Duration) -> Result<()> {
     let mut postgres = PostgresServer::start(&stage.folder.path().join("primary")).await?;
     let database = Database::create_on(postgres.url()?, "presence")?;
-    let play = stage.begin_on(database, &Plan::default()).await?;
+    let play = stage.begin_on(database, &Cast::default()).await?;
     play.go_on_for(15).await?;
     let down = play.while_it_lasts("cut", "postgres", async |play| {
         postgres.stop().await?;
@@ -47,7 +47,7 @@ async fn outage(stage: &mut Stage, lasts: Duration) -> Result<()> {
 }
 
 async fn a_slow_database_makes_nobody_wait_for_ever(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(10).await?;
     let slow = play.while_it_lasts("slow", "postgres", async |play| {
         all_stores(play, Mode::Slow(Duration::from_millis(150)));
@@ -61,7 +61,7 @@ async fn a_slow_database_makes_nobody_wait_for_ever(stage: &mut Stage) -> Result
 }
 
 async fn a_replica_parted_from_the_database_loses_its_sessions_and_knows_it(stage: &mut Stage) -> Result<()> {
-    let play = stage.begin(&Plan::default()).await?;
+    let play = stage.begin(&Cast::default()).await?;
     play.go_on_for(15).await?;
     let label = play.cluster.label(0);
     let parted = play.while_it_lasts("silence", &label, async |play| {
@@ -87,7 +87,7 @@ async fn a_standby_that_lags_takes_over_and_what_it_lacks_is_made_good(stage: &m
     let replication = Link::to(primary.address).await?;
     let database = Database::create_on(primary.url()?, "presence")?;
     let standby = PostgresServer::standby(&stage.folder.path().join("standby"), replication.address).await?;
-    let play = stage.begin_on(database, &Plan::default()).await?;
+    let play = stage.begin_on(database, &Cast::default()).await?;
     play.go_on_for(15).await?;
     eventually("the standby to follow", async || {
         let behind = primary.query("SELECT count(*) FROM pg_stat_replication")?;

@@ -97,15 +97,13 @@ impl History {
         self.lock().entries.iter().filter(is_it).count()
     }
 
-    /// All of it, by time.
+    /// All of it, that of each actor in its own order.
     pub fn whole(&self) -> Result<Vec<Entry>> {
         let written = self.lock();
         if let Some(lost) = &written.lost {
             anyhow::bail!("the history is not whole: {lost}");
         }
-        let mut entries = written.entries.clone();
-        entries.sort_by_key(|entry| entry.at);
-        Ok(entries)
+        Ok(written.entries.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {

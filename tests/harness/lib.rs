@@ -41,6 +41,6 @@ pub use raw::Raw;
 pub use server::Server;
 pub use socket::{Frame, Socket};
 pub use stack::{Kind, Stack};
-pub use stage::{Plan, Stage};
+pub use stage::{Cast, Stage};
 pub use tokens::{agent_id, request};
 pub use wait::{eventually, within};

@@ -233,6 +233,6 @@ mod tests {
         let link = Link::to(target).await.unwrap();
         link.set(Mode::Slow(Duration::from_millis(30)));
         let mut tcp = TcpStream::connect(link.address).await.unwrap();
-        assert!(say(&mut tcp, &[7; 40_000]).await);
+        assert!(say(&mut tcp, &vec![7; 40_000]).await);
     }
 }

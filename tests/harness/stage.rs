@@ -8,7 +8,7 @@ use crate::{
     dump,
     gossip::{Gossip, Topic},
     history::{History, now},
-    judge::judge,
+    judge::{DEMANDED, judge},
     publisher::{Foreign, Publisher},
     wait,
     witness::Witness,
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 /// Who plays.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Cast {
     pub agents: usize,
     pub classrooms: usize,
     pub manner: Manner,
@@ -35,7 +35,7 @@ pub struct Plan {
     pub bytes: usize,
 }
 
-impl Default for Plan {
+impl Default for Cast {
     fn default() -> Self {
         let manner = Manner::RESTLESS;
         Self { agents: 18, classrooms: 3, manner, settings: &[], gossip_every: 40, crash_at: None, bytes: 16 }
@@ -76,30 +76,30 @@ impl Stage {
     }
 
     /// On the database server that all tests share.
-    pub async fn begin(&mut self, plan: &Plan) -> Result<&mut Play> {
+    pub async fn begin(&mut self, cast: &Cast) -> Result<&mut Play> {
         let database = Database::create(&format!("presence_chaos_{}", self.id))?;
-        self.begin_on(database, plan).await
+        self.begin_on(database, cast).await
     }
 
     /// Three replicas are ready, everybody has entered once, and the load is on.
-    pub async fn begin_on(&mut self, database: Database, plan: &Plan) -> Result<&mut Play> {
-        let mut cluster = Cluster::new(self.folder.path(), &self.history, database, plan.settings).await?;
-        cluster.start_to_crash(&[0], plan.crash_at).await?;
+    pub async fn begin_on(&mut self, database: Database, cast: &Cast) -> Result<&mut Play> {
+        let mut cluster = Cluster::new(self.folder.path(), &self.history, database, cast.settings).await?;
+        cluster.start_to_crash(&[0], cast.crash_at).await?;
         cluster.start(&(1..REPLICAS).collect::<Vec<_>>()).await?;
         let nats = cluster.nats.url()?;
         let witness = Witness::start(&nats).await?;
         let publisher = Publisher::connect(&nats).await?;
         let mut crowd =
             Crowd::new(cluster.targets.clone(), self.history.clone(), cluster.tokens(), self.chance.split());
-        for number in 0..plan.agents {
-            let classroom = format!("room-{}", number % plan.classrooms);
-            crowd.enter(&format!("agent{number}"), &classroom, &plan.manner)?;
+        for number in 0..cast.agents {
+            let classroom = format!("room-{}", number % cast.classrooms);
+            crowd.enter(&format!("agent{number}"), &classroom, &cast.manner)?;
         }
         let mut play = Play { cluster, crowd, witness, gossip: None, publisher, chance: self.chance.split() };
-        play.talk(plan).await?;
+        play.talk(cast).await?;
         let play = self.play.insert(play);
         // One that is to crash may take some of them with it before all were in.
-        if plan.crash_at.is_none() {
+        if cast.crash_at.is_none() {
             play.crowd.expect_in_once().await?;
         }
         Ok(play)
@@ -107,12 +107,12 @@ impl Stage {
 }
 
 impl Play {
-    async fn talk(&mut self, plan: &Plan) -> Result<()> {
+    async fn talk(&mut self, cast: &Cast) -> Result<()> {
         let topic = Topic {
             classrooms: self.crowd.classrooms().into_iter().collect(),
             agents: self.crowd.clients.iter().map(crate::crowd::Client::agent_id).collect(),
-            every: Duration::from_millis(plan.gossip_every),
-            bytes: plan.bytes,
+            every: Duration::from_millis(cast.gossip_every),
+            bytes: cast.bytes,
         };
         let gossip = Gossip::start(&self.cluster.nats.url()?, topic, self.chance.split()).await?;
         self.gossip = Some(gossip);
@@ -155,7 +155,7 @@ impl Play {
         let settled = self.settle().await;
         self.witness.write(&self.cluster.history);
         let history = self.cluster.history.whole()?;
-        let judged = judge(&history);
+        let judged = judge(&history, &DEMANDED);
         let logs = self.cluster.objections()?;
         let objections = [
             settled.err().map(|error| format!("it did not settle: {error:#}")),

@@ -115,7 +115,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).map(|value| value.as_str())
+    headers.get(name).map(async_nats::HeaderValue::as_str)
 }
 
 /// What a message on `{classroom}.{topic}` says; none where it is nobody's to hear.

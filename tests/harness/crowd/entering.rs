@@ -25,7 +25,7 @@ pub(super) struct Attempt {
 
 #[derive(Debug)]
 pub(super) enum Entering {
-    In(Wire, Connected),
+    In(Box<Wire>, Connected),
     Refused(SessionError),
     /// There was no answer.
     Unknown,
@@ -35,10 +35,9 @@ impl Attempt {
     pub(super) async fn run(self) -> Entering {
         let began = now();
         let opening = Wire::open(self.to, self.socket, &self.actor, &self.key.classroom_id, &self.history);
-        let wire = match tokio::time::timeout(PATIENCE, opening).await {
-            Ok(Ok(wire)) => wire,
+        let Ok(Ok(wire)) = tokio::time::timeout(PATIENCE, opening).await else {
             // Nothing was asked, so nothing happened, and there is nothing to write.
-            Ok(Err(_)) | Err(_) => return Entering::Unknown,
+            return Entering::Unknown;
         };
         let (entering, outcome) = self.ask(wire).await;
         let (socket, key, resume) = (self.socket, self.key, self.request.resume);
@@ -63,7 +62,7 @@ impl Attempt {
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Some(Ok(connected))) => {
                 let outcome = entered(&connected);
-                (Entering::In(wire, connected), outcome)
+                (Entering::In(Box::new(wire), connected), outcome)
             }
             Ok(Some(Err(error))) => {
                 let outcome = Outcome::Refused { reason: error.kind.clone() };

@@ -51,7 +51,7 @@ pub(super) struct Member {
 /// How a stay on one socket ended.
 enum Next {
     /// On another socket.
-    On(Wire),
+    On(Box<Wire>),
     /// Come back, after this long.
     Back(Duration),
     Over(String),
@@ -133,7 +133,7 @@ impl Member {
         Duration::from_millis(asked.unwrap_or(0) + self.chance.below(full))
     }
 
-    fn welcomed(&mut self, wire: Wire, connected: &Connected) -> Next {
+    fn welcomed(&mut self, wire: Box<Wire>, connected: &Connected) -> Next {
         self.failures = 0;
         // Resumed: what was missed follows, so the position stays what it was.
         let before = self.knows.map_or(0, |knows| knows.last_seq);
@@ -144,7 +144,7 @@ impl Member {
         Next::On(wire)
     }
 
-    async fn stay(&mut self, mut wire: Wire) -> Next {
+    async fn stay(&mut self, mut wire: Box<Wire>) -> Next {
         let mut stay = Stay { reads: true, restless_at: None, move_at: None, moving: None, told: None };
         self.rest(&mut stay);
         loop {
@@ -266,7 +266,7 @@ impl Member {
     }
 
     /// Says good-bye, and hears it out beside whatever comes next.
-    async fn part(&mut self, mut wire: Wire) {
+    async fn part(&mut self, mut wire: Box<Wire>) {
         wire.part().await;
         self.parting.spawn(wire.hear_out(HEARD_OUT));
     }
@@ -278,7 +278,7 @@ impl Member {
     }
 
     /// Does one of the things that clients do.
-    async fn act(&mut self, wire: Wire) -> Next {
+    async fn act(&mut self, wire: Box<Wire>) -> Next {
         match *self.chance.one_of(self.manner.deeds) {
             // A page that is loaded anew remembers nothing, and its old socket closes while the new one opens.
             Deed::Reload => {

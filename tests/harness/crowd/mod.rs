@@ -157,10 +157,11 @@ impl Client {
 }
 
 /// Why a client that is to be inside is not.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum NotIn {
+    #[error("{0} is not in yet")]
     Yet(String),
-    /// It was told not to come back, and nobody should have told it so.
+    #[error("{0}, so it stays away, and nobody should have told it so")]
     Ever(String),
 }
 
@@ -242,7 +243,7 @@ impl Crowd {
 
     /// All that are to be inside are, and of rivals one each.
     pub async fn expect_in(&mut self) -> Result<()> {
-        let ins = async || self.settled(&self.all_in());
+        let ins = async || Self::settled(&self.all_in());
         wait::eventually_within(LONG, "everybody to be in", ins).await??;
         for client in &mut self.clients {
             client.stays &= !client.has_lost_its_race();
@@ -265,16 +266,13 @@ impl Crowd {
     }
 
     /// Nobody is out (ok), somebody still is (the outer error), or somebody is for good (the inner one).
-    fn settled(&self, out: &[NotIn]) -> Result<Result<()>> {
-        let of = |not_in: &NotIn| match not_in {
-            NotIn::Yet(_) => None,
-            NotIn::Ever(who) => Some(who.clone()),
-        };
-        let ever: Vec<_> = out.iter().filter_map(of).collect();
+    fn settled(out: &[NotIn]) -> Result<Result<()>> {
+        let is_for_ever = |not_in: &&NotIn| matches!(not_in, NotIn::Ever(_));
+        let ever: Vec<_> = out.iter().filter(is_for_ever).map(ToString::to_string).collect();
         if !ever.is_empty() {
             return Ok(Err(anyhow!("some were turned away: {}", ever.join("; "))));
         }
-        let texts: Vec<_> = out.iter().take(8).map(|not_in| format!("{not_in:?}")).collect();
+        let texts: Vec<_> = out.iter().take(8).map(ToString::to_string).collect();
         ensure!(out.is_empty(), "{} are not in: {}", out.len(), texts.join("; "));
         Ok(Ok(()))
     }
@@ -308,7 +306,7 @@ impl Crowd {
             for client in self.staying().filter(|client| client.classroom == classroom) {
                 match client.heard() {
                     Ok(heard) => ensure!(heard >= seq, "{} heard up to {heard}", client.account),
-                    Err(not_in) => bail!("{not_in:?}"),
+                    Err(not_in) => bail!(not_in),
                 }
             }
             Ok(())

@@ -91,16 +91,13 @@ impl Wire {
 
     /// What comes next. Nothing is lost when it is dropped while it waits.
     pub(super) async fn hear(&mut self) -> Heard {
-        match tokio::time::timeout_at(self.alive_at + SIGN_OF_LIFE, self.stream.next()).await {
-            Ok(Some(Ok(message))) => {
-                self.alive_at = Instant::now();
-                understood(&message).map_or(Heard::Nothing, |frame| self.make_of(frame))
-            }
-            Ok(Some(Err(_)) | None) | Err(_) => {
-                self.over(Side::Broken, None);
-                Heard::Over(None)
-            }
+        let read = tokio::time::timeout_at(self.alive_at + SIGN_OF_LIFE, self.stream.next()).await;
+        if let Ok(Some(Ok(message))) = read {
+            self.alive_at = Instant::now();
+            return understood(&message).map_or(Heard::Nothing, |frame| self.make_of(frame));
         }
+        self.over(Side::Broken, None);
+        Heard::Over(None)
     }
 
     fn make_of(&mut self, frame: Frame) -> Heard {
