@@ -75,6 +75,9 @@ table! {
         "The client reads slower than the classroom speaks. Connect again and resume.";
     Overloaded => "overloaded", "Overloaded", 503, 4004, Recoverable,
         "The service cannot take the session now. Connect again after `reconnect_after_ms`.";
+    SessionLost => "session_lost", "Session lost", 503, 4005, Recoverable,
+        "The session ended while its socket was open: this replica was cut off for too long, or the store lost it. \
+         Connect again.";
     Normal => "normal", "Closed", 200, 1000, None,
         "The client closed, and the server answers in kind.";
     ProtocolError => "protocol_error", "Protocol error", 400, 1002, None,
@@ -106,7 +109,7 @@ impl Reason {
     /// Between how many milliseconds from now a client should come back, so that not all come at once.
     pub const fn reconnect_window(self) -> Option<(u64, u64)> {
         match self {
-            Self::Terminated | Self::TokenExpired => Some((0, 1_000)),
+            Self::Terminated | Self::TokenExpired | Self::SessionLost => Some((0, 1_000)),
             Self::SlowConsumer => Some((500, 3_000)),
             Self::Overloaded => Some((1_000, 5_000)),
             _ => None,

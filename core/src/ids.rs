@@ -131,6 +131,10 @@ pub struct SessionId(pub i64);
 #[serde(transparent)]
 pub struct Generation(pub i64);
 
+/// Grows with every registration of a replica: what it asked for before its lease lapsed is not done after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Fence(pub i64);
+
 /// One process that holds sockets. A new one each time it starts, whatever its label.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicaId(pub u128);

@@ -37,6 +37,14 @@ pub fn verdict(session_id: SessionId, me: ReplicaId, previous: Option<Holder>) -
 }
 
 impl Verdict {
+    /// Whose replica is to be asked to let go of the old socket, if it still has one.
+    pub const fn asks(&self) -> Option<Holder> {
+        match self {
+            Self::ReplaceThere(holder) | Self::Handover(holder) => Some(*holder),
+            Self::Fresh | Self::ReplaceHere(_) => None,
+        }
+    }
+
     /// Whether the classroom is told that somebody entered. A replaced agent never left, so it never enters.
     pub const fn announces(&self) -> bool {
         matches!(self, Self::Fresh)

@@ -1,7 +1,7 @@
 //! The life of one socket: `step(session, input, now) -> effects`.
 //!
 //! All policy is here: deadlines, budgets, what a loss means, who still owns what. The runner feeds inputs and
-//! performs effects; it decides nothing. Phases: `Opening → Claiming → Live → (Lost →) Gone`.
+//! performs effects; it decides nothing. Phases: `Opening → Claiming → Live → (Lost | Yielded →) Gone`.
 
 use crate::{
     close::Reason,
@@ -24,8 +24,11 @@ pub struct Rules {
     pub frames_burst: u32,
 }
 
+/// How long a socket whose session has moved waits for its client to close it.
+const YIELD_PATIENCE: u64 = 2_000;
+
 /// What a live socket holds. Every write that gives it up names both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Held {
     pub session_id: SessionId,
     pub generation: Generation,
@@ -44,6 +47,11 @@ enum Phase {
     Lost {
         held: Held,
         since: Time,
+        until: Time,
+    },
+    /// The client was told to go, and has its new socket: this one owns nothing any more, and hears nothing; the
+    /// client closes it.
+    Yielded {
         until: Time,
     },
     Gone,
@@ -88,6 +96,8 @@ pub enum Input {
     Overflow,
     /// Another socket owns the session now.
     Replaced,
+    /// The store no longer knows the session as this socket's.
+    Disowned,
     /// Somebody with the right to it ended the session.
     Evicted,
     /// This replica lets go of its sockets; what is left at `until` is closed.
@@ -156,7 +166,7 @@ impl Session {
     /// When to come back with `Tick` at the latest.
     pub fn wakes(&self) -> Option<Time> {
         match &self.phase {
-            Phase::Opening { until } | Phase::Lost { until, .. } => Some(*until),
+            Phase::Opening { until } | Phase::Lost { until, .. } | Phase::Yielded { until } => Some(*until),
             Phase::Live(live) => {
                 let deadlines = [Some(live.ping_at), live.pong_by, live.leave_by, Some(live.expires)];
                 deadlines.into_iter().flatten().min()
@@ -175,6 +185,11 @@ impl Session {
         matches!(self.phase, Phase::Gone | Phase::Lost { .. })
     }
 
+    /// The client has another socket by now, and this one only waits to be closed.
+    pub const fn has_yielded(&self) -> bool {
+        matches!(self.phase, Phase::Yielded { .. })
+    }
+
     /// Hears one input. What a phase has no use for is ignored: inputs may cross a transition on their way.
     pub fn step(&mut self, input: Input, rules: &Rules, now: Time) -> Effects {
         if matches!(input, Input::Frame | Input::Pong) && !self.budget.spend(rules, now) {
@@ -185,6 +200,7 @@ impl Session {
             Phase::Claiming => claiming(input, rules, now),
             Phase::Live(live) => live.step(input, rules, now),
             Phase::Lost { held, since, until } => lost(held, since, until, input, now),
+            Phase::Yielded { until } => yielded(until, input, now),
             Phase::Gone => (Phase::Gone, vec![]),
         };
         self.phase = phase;
@@ -210,6 +226,7 @@ fn opening(until: Time, input: Input, now: Time) -> (Phase, Effects) {
         | Input::Pong
         | Input::Overflow
         | Input::Replaced
+        | Input::Disowned
         | Input::Evicted
         | Input::Tick => (Phase::Opening { until }, vec![]),
     }
@@ -240,8 +257,9 @@ impl Live {
             Input::Evicted => return self.leave(Reason::Replaced, now),
             Input::Broken => return self.lose(None, now, rules, now),
             Input::Overflow => return self.lose(Some(Reason::SlowConsumer), now, rules, now),
-            Input::Replaced => {
-                return (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::Replaced)]);
+            Input::Replaced => return self.yield_to_another(now),
+            Input::Disowned => {
+                return (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::SessionLost)]);
             }
             Input::Drain { until } if self.leave_by.is_none() => {
                 self.leave_by = Some(until);
@@ -276,6 +294,15 @@ impl Live {
         (Phase::Live(self), vec![Effect::Ping])
     }
 
+    /// Another socket has the session. A client that was told to go did as it was told, and closes this socket when
+    /// it has the other one: it hears no reproach.
+    fn yield_to_another(self, now: Time) -> (Phase, Effects) {
+        match self.leave_by {
+            Some(by) => (Phase::Yielded { until: by.min(now.after(YIELD_PATIENCE)) }, vec![Effect::Detach]),
+            None => (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::Replaced)]),
+        }
+    }
+
     /// Ends the presence at once.
     fn leave(self, reason: Reason, now: Time) -> (Phase, Effects) {
         let release = Effect::Release { held: self.held, ended: now };
@@ -295,7 +322,20 @@ impl Live {
     }
 }
 
+fn yielded(until: Time, input: Input, now: Time) -> (Phase, Effects) {
+    match input {
+        Input::PeerClosed => closed(Reason::Normal),
+        Input::Broken => (Phase::Gone, vec![]),
+        Input::Violation(reason) => closed(reason),
+        Input::Tick if now >= until => closed(Reason::Terminated),
+        _ => (Phase::Yielded { until }, vec![]),
+    }
+}
+
 fn lost(held: Held, since: Time, until: Time, input: Input, now: Time) -> (Phase, Effects) {
+    if matches!(input, Input::Replaced | Input::Disowned) {
+        return (Phase::Gone, vec![]);
+    }
     let over = match input {
         Input::Tick => now >= until,
         Input::Drain { .. } => true,

@@ -76,6 +76,35 @@ fn a_half_open_connection_ends_when_it_was_last_heard() {
 }
 
 #[test]
+fn a_replaced_socket_is_closed_and_releases_nothing() {
+    let effects = live(NEVER).step(Input::Replaced, &RULES, Time(3));
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Replaced)]);
+}
+
+#[test]
+fn a_socket_that_was_told_to_go_yields_without_reproach_and_stays_until_its_client_closes_it() {
+    let mut session = live(NEVER);
+    let told = session.step(Input::Drain { until: Time(10_000) }, &RULES, Time(0));
+    assert_eq!(told, [Effect::Tell(Reason::Terminated)]);
+    assert_eq!(session.step(Input::Replaced, &RULES, Time(500)), [Effect::Detach]);
+    assert_eq!(session.wakes(), Some(Time(2_500)));
+    let mut forgotten = session.clone();
+    assert_eq!(session.step(Input::PeerClosed, &RULES, Time(600)), [Effect::Close(Reason::Normal)]);
+    assert_eq!(forgotten.step(Input::Tick, &RULES, Time(2_500)), [Effect::Close(Reason::Terminated)]);
+    assert!(session.is_gone() && forgotten.is_gone());
+}
+
+#[test]
+fn a_session_that_the_store_lost_is_given_back_by_nobody() {
+    let effects = live(NEVER).step(Input::Disowned, &RULES, Time(3));
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::SessionLost)]);
+    let mut lost = live(NEVER);
+    lost.step(Input::Broken, &RULES, Time(3));
+    assert_eq!(lost.step(Input::Disowned, &RULES, Time(4)), []);
+    assert!(lost.is_gone());
+}
+
+#[test]
 fn a_pong_keeps_the_socket() {
     let mut session = live(NEVER);
     session.step(Input::Tick, &RULES, Time(30_000));
@@ -139,6 +168,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Violation(Reason::MessageTooBig)),
         Just(Input::Overflow),
         Just(Input::Replaced),
+        Just(Input::Disowned),
         Just(Input::Evicted),
         Just(Input::Drain { until: Time(50_000) }),
         Just(Input::Tick),
@@ -146,12 +176,12 @@ fn any_input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// Whatever comes, in whatever order: a held session is released at most once, never after it was replaced,
+    /// Whatever comes, in whatever order: a held session is released at most once, never after it was taken,
     /// never without having been held, and nothing is closed twice.
     #[test]
     fn no_order_of_inputs_breaks_ownership(inputs in prop::collection::vec((any_input(), 0u64..20_000), 1..60)) {
         let mut session = Session::open(&RULES, Time(0));
-        let (mut now, mut held, mut released, mut closed, mut replaced) = (Time(0), false, 0, 0, false);
+        let (mut now, mut held, mut released, mut closed, mut taken) = (Time(0), false, 0, 0, false);
         for (input, wait) in inputs {
             now = now.after(wait);
             let before = session.clone();
@@ -159,21 +189,20 @@ proptest! {
                 match effect {
                     Effect::Release { ended, .. } => {
                         released += 1;
-                        prop_assert!(held && !replaced && ended <= now);
+                        prop_assert!(held && !taken && ended <= now);
                     }
-                    Effect::Close(reason) => {
-                        closed += 1;
-                        replaced |= reason == Reason::Replaced && input == Input::Replaced;
-                    }
+                    Effect::Close(_) => closed += 1,
                     Effect::Connect | Effect::Ping | Effect::Tell(_) | Effect::Detach => {
                         prop_assert!(!before.has_no_socket());
                     }
                 }
             }
+            let owned = matches!(before.phase, Phase::Live(_) | Phase::Lost { .. });
+            taken |= owned && matches!(input, Input::Replaced | Input::Disowned);
             held |= matches!(input, Input::Connected { .. }) && matches!(before.phase, Phase::Claiming);
         }
         prop_assert!(released <= 1 && closed <= 1);
-        if held && session.is_gone() && !replaced {
+        if held && session.is_gone() && !taken {
             prop_assert_eq!(released, 1, "a held session that ended was given up");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    ports::{authn::Authn, authz::Authz, bus::Bus, clock::Clock, session_store::Store},
+    ports::{authn::Authn, authz::Authz, bus::Bus, clock::Clock, peers::Peers, session_store::Store},
     telemetry::Metrics,
 };
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub struct Deps {
     pub store: Arc<dyn Store>,
     pub bus: Arc<dyn Bus>,
+    pub peers: Arc<dyn Peers>,
     pub authn: Arc<dyn Authn>,
     pub authz: Arc<dyn Authz>,
     pub clock: Arc<dyn Clock>,

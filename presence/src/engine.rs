@@ -1,14 +1,17 @@
 //! What the runner and the flows of a socket work with: the ports, this replica's live state, and the rules. Made once,
 //! by `app`.
 
-use crate::{deps::Deps, feeds::Feeds, hub::Hub, lifecycle::tasks::Tasks, relay::Relay};
+use crate::{deps::Deps, feeds::Feeds, hub::Hub, ledger::Ledger, lifecycle::tasks::Tasks, relay::Relay};
 use presence_core::{
     close::Reason,
-    ids::ReplicaId,
+    ids::{Fence, ReplicaId},
     session::Rules,
     time::{Time, UnixMicros, millis},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug)]
@@ -16,12 +19,30 @@ pub struct Engine {
     pub deps: Arc<Deps>,
     pub rules: Rules,
     pub replica_id: ReplicaId,
+    /// What this replica's registration gave it.
+    pub standing: Standing,
     pub hub: Arc<Hub>,
+    pub ledger: Ledger,
     pub relay: Arc<Relay>,
     pub feeds: Feeds,
     pub tasks: Tasks,
     /// Cancelled when this replica begins to let go of its sockets: nobody enters any more.
     pub draining: CancellationToken,
+}
+
+/// The fence under which this replica acts now. Whoever asks for something reads it when the wish is heard, not when it
+/// is done: what was slept over in between is not done.
+#[derive(Debug, Clone, Default)]
+pub struct Standing(Arc<AtomicI64>);
+
+impl Standing {
+    pub fn fence(&self) -> Fence {
+        Fence(self.0.load(Relaxed))
+    }
+
+    pub fn set(&self, fence: Fence) {
+        self.0.store(fence.0, Relaxed);
+    }
 }
 
 impl Engine {

@@ -11,12 +11,14 @@ use crate::{
         release::release,
     },
     hub::{Command, Mailbox, Seat},
+    ledger::Line,
     telemetry::metrics::Outcome,
     transport::{Broken, Incoming, Outgoing, Transport},
 };
 use presence_core::{
     close::Reason,
-    session::{Effect, Effects, Held, Input, Session},
+    ids::Fence,
+    session::{Effect, Effects, Input, Session},
     time::Time,
 };
 use prometheus_client::metrics::gauge::Gauge;
@@ -59,8 +61,8 @@ struct Socket<T> {
     session: Session,
     mailbox: Arc<Mailbox>,
     seat: Option<(Seat, Counted)>,
-    /// The first frame, until the connect flow takes it.
-    request: Option<Request>,
+    /// The first frame, and the fence it was heard under, until the connect flow takes it.
+    request: Option<(Request, Fence)>,
     /// What the next ending says.
     words: Words,
     /// Frames that go before those of the mailbox.
@@ -76,7 +78,7 @@ impl<T: Transport> Socket<T> {
         let mut socket = Self {
             session: Session::open(&engine.rules, engine.deps.clock.now()),
             mailbox: Arc::new(Mailbox::new(engine.deps.config.native.queue_bytes as usize)),
-            owned: Owned { engine: engine.clone(), held: None },
+            owned: Owned { engine: engine.clone(), line: None },
             engine,
             transport: Some(transport),
             dialect,
@@ -93,11 +95,8 @@ impl<T: Transport> Socket<T> {
 
     /// One input, and all that follows from it; a finished connect is an input of its own.
     async fn step(&mut self, input: Input) -> Option<Input> {
-        if let Input::Connected { held, .. } = input {
-            self.owned.held = Some(held);
-        }
-        if input == Input::Replaced {
-            self.owned.held = None;
+        if matches!(input, Input::Replaced | Input::Disowned) {
+            self.owned.line = None;
         }
         let now = self.engine.deps.clock.now();
         let effects = self.session.step(input, &self.engine.rules, now);
@@ -125,7 +124,7 @@ impl<T: Transport> Socket<T> {
     async fn hear(&mut self) -> Input {
         let engine = self.engine.clone();
         // Whoever has a seat is told in the wave that its room is in; the others are told here.
-        let unseated = self.seat.is_none();
+        let unseated = self.seat.is_none() && !self.session.has_yielded();
         tokio::select! {
             biased;
             () = engine.draining.cancelled(), if unseated => Input::Drain { until: engine.deps.clock.now() },
@@ -153,6 +152,7 @@ impl<T: Transport> Socket<T> {
     fn commanded(&mut self, command: Command) -> Input {
         match command {
             Command::Replaced => Input::Replaced,
+            Command::Disowned => Input::Disowned,
             Command::Evicted => Input::Evicted,
             Command::Overflowed => Input::Overflow,
             Command::Drain { until } => {
@@ -167,7 +167,7 @@ impl<T: Transport> Socket<T> {
             Incoming::Text(_) | Incoming::Binary(_) if self.seat.is_some() => Input::Frame,
             Incoming::Text(text) => match self.dialect.parse(&text) {
                 Ok(request) => {
-                    self.request = Some(request);
+                    self.request = Some((request, self.engine.standing.fence()));
                     Input::Request
                 }
                 Err(malformed) => {
@@ -231,19 +231,19 @@ impl<T: Transport> Socket<T> {
         };
         tokio::join!(self.farewell(closing), give_up);
         if releasing.is_some() {
-            self.owned.held = None;
+            self.owned.line = None;
         }
         next
     }
 
     async fn connect(&mut self) -> Input {
-        let Some(request) = self.request.take() else {
+        let Some((request, fence)) = self.request.take() else {
             return Input::Refused(Reason::InternalServerError);
         };
         let engine = self.engine.clone();
         let began = engine.deps.clock.now();
         // On the heap: the flow's state is large, and needed once in a socket's life.
-        let outcome = Box::pin(connect(&engine, request, &self.mailbox)).await;
+        let outcome = Box::pin(connect(&engine, request, fence, &self.mailbox)).await;
         let took = Duration::from_millis(engine.deps.clock.now().since(began));
         let outcome_of = |refused: &Refused| Outcome::Refused(refused.0);
         engine.deps.metrics.connect(outcome.as_ref().err().map_or(Outcome::Connected, outcome_of), took);
@@ -263,7 +263,9 @@ impl<T: Transport> Socket<T> {
             // It took its seat after the room was told.
             self.mailbox.command(Command::Drain { until: self.engine.drain_deadline() });
         }
-        Input::Connected { held: connected.held, expires: connected.expires }
+        let held = connected.line.held();
+        self.owned.line = Some(connected.line);
+        Input::Connected { held, expires: connected.expires }
     }
 
     fn say(&mut self, reason: Reason) {
@@ -319,23 +321,26 @@ impl Drop for Counted {
 /// The session that this socket must give up, whatever happens to its task.
 struct Owned {
     engine: Arc<Engine>,
-    held: Option<Held>,
+    line: Option<Line>,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(line) = self.line.take() {
             if self.engine.tasks.is_stopping() {
                 // The lease ends with the process, and whoever sweeps it gives the session up.
                 return;
             }
             let engine = self.engine.clone();
-            let ended = engine.deps.clock.now();
+            let (held, ended) = (line.held(), engine.deps.clock.now());
             tracing::error!(
                 session.id = held.session_id.0,
                 "a socket's task ended without giving its session up"
             );
-            self.engine.tasks.start_to_finish(async move { release(&engine, held, ended).await });
+            self.engine.tasks.start_to_finish(async move {
+                release(&engine, held, ended).await;
+                drop(line);
+            });
         }
     }
 }

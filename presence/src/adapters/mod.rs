@@ -13,6 +13,7 @@ pub mod bus_nats;
 pub mod clock_system;
 pub mod crypto;
 mod outbound;
+pub mod peers_alone;
 mod recent;
 pub mod schema;
 pub mod session_store_postgres;

@@ -4,6 +4,7 @@ use crate::{
     adapters::{
         bus_in_process::{self, InProcessBus},
         bus_nats::{Auth, NatsBus, Options, Servers, StreamOptions, Tls},
+        peers_alone::NoPeers,
     },
     cli::Failure,
     config::{
@@ -13,13 +14,14 @@ use crate::{
     },
     event::Body,
     lifecycle::monitor::Poisons,
-    ports::{bus::Bus, clock::Clock},
+    ports::{bus::Bus, clock::Clock, peers::Peers},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use std::sync::Arc;
 
 pub(super) struct OpenBus {
     pub(super) bus: Arc<dyn Bus>,
+    pub(super) peers: Arc<dyn Peers>,
     /// Keeps the bus prepared, where that takes something.
     pub(super) run: Option<BoxFuture<'static, ()>>,
     pub(super) poison: Poisons,
@@ -35,7 +37,8 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenB
             let options = bus_in_process::Options { event_body, ..bus_in_process::Options::default() };
             let bus = Arc::new(InProcessBus::new(options, &*clock));
             let counted = bus.clone();
-            Ok(OpenBus { bus, run: None, poison: Box::new(move || counted.poison_counts().collect()) })
+            let peers = Arc::new(NoPeers);
+            Ok(OpenBus { bus, peers, run: None, poison: Box::new(move || counted.poison_counts().collect()) })
         }
         BusUrl::Nats(servers) => {
             let options = options(config, servers, event_body);
@@ -45,6 +48,7 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenB
             let (counted, running) = (bus.clone(), bus.clone());
             Ok(OpenBus {
                 bus: Arc::new(bus),
+                peers: Arc::new(NoPeers),
                 run: Some(async move { running.run().await }.boxed()),
                 poison: Box::new(move || counted.poison_counts().collect()),
             })

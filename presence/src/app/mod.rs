@@ -15,12 +15,14 @@ use crate::{
     config::Config,
     deps::Deps,
     doors,
-    engine::Engine,
+    engine::{Engine, Standing},
     feeds::Feeds,
     hub::Hub,
+    ledger::Ledger,
     lifecycle::{
-        lease::{Lease, Terms},
+        lease::{Lease, Tenure, Terms},
         monitor::{Count, Monitor},
+        reconcile::Reconcile,
         serve::{self, Cap},
         shutdown,
         tasks::Tasks,
@@ -55,6 +57,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let deps = Arc::new(Deps {
         store: store.store.clone(),
         bus: bus.bus.clone(),
+        peers: bus.peers.clone(),
         authn: identity::authn(&config, clock.clone()).await?,
         authz: identity::authz(&config, clock.clone()).await?,
         clock,
@@ -102,6 +105,8 @@ fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
     Engine {
         rules: rules(&deps.config),
         replica_id: ReplicaId(uuid::Uuid::new_v4().as_u128()),
+        standing: Standing::default(),
+        ledger: Ledger::default(),
         hub,
         relay: Arc::new(Relay::counting(deps.metrics.outbox_published.clone())),
         feeds,
@@ -132,6 +137,10 @@ fn lease(engine: &Engine) -> Lease {
             label: config.replica.label.clone(),
             address: config.replica.address.clone(),
         },
+        standing: engine.standing.clone(),
+        tenure: Tenure::new(config.session.lease_ttl.0),
+        relay: engine.relay.clone(),
+        metrics: engine.deps.metrics.clone(),
         terms: Terms {
             ttl: config.session.lease_ttl.0,
             renew_every: config.session.lease_renew.0,
@@ -147,6 +156,8 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     let relay = engine.relay.clone();
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
     engine.tasks.start_vital("lease", lease.clone().keep());
+    let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
+    engine.tasks.start_vital("reconcile", reconcile.run());
     if let Some(run) = bus.run {
         engine.tasks.start_vital("bus", run);
     }

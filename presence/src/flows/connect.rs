@@ -11,6 +11,7 @@ use crate::{
         release::release,
     },
     hub::{Mailbox, Room, Seat, Sitter, Stale},
+    ledger::Line,
     ports::{
         Fault,
         authz::{Action, Object},
@@ -25,9 +26,8 @@ use presence_api::{
 };
 use presence_core::{
     close::Reason,
-    ids::{AgentId, AgentLabel, ClassroomId, SessionId, SessionKey},
+    ids::{AgentId, AgentLabel, ClassroomId, Fence, SessionId, SessionKey},
     replace::verdict,
-    session::Held,
     time::Time,
 };
 use std::{fmt, sync::Arc};
@@ -61,7 +61,8 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Connected {
     pub agent_id: AgentId,
-    pub held: Held,
+    /// That this process answers for it.
+    pub line: Line,
     pub replica: String,
     /// When the token ends.
     pub expires: Time,
@@ -76,10 +77,12 @@ pub struct Connected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused(pub Reason);
 
+/// `fence` is this replica's when it heard the request.
 #[tracing::instrument(skip_all, fields(classroom.id = %request.classroom_id))]
 pub async fn connect(
     engine: &Engine,
     request: Request,
+    fence: Fence,
     mailbox: &Arc<Mailbox>,
 ) -> Result<Connected, Refused> {
     let classroom = Object::Classroom(request.classroom_id.clone());
@@ -87,7 +90,10 @@ pub async fn connect(
     let identity = admitted.map_err(refused)?;
     let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
     let key = SessionKey { agent_id, classroom_id: request.classroom_id };
-    let claimed = claim(engine, &key, request.resume).await?;
+    let resume = request.resume.map(|resume| SessionId(resume.session_id));
+    let claim = Claim { key: key.clone(), replica_id: engine.replica_id, fence, resume };
+    let claimed = take(engine, claim).await?;
+    let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
     let seated = sit_down(engine, &key, &claimed, request.resume, mailbox).await;
     let (seat, snapshot, missed) = match seated {
         Ok(seated) => seated,
@@ -98,7 +104,7 @@ pub async fn connect(
     };
     Ok(Connected {
         agent_id: key.agent_id,
-        held: claimed.held,
+        line,
         replica: engine.deps.config.replica.label.clone(),
         expires: engine.moment(identity.expires),
         seat,
@@ -108,13 +114,8 @@ pub async fn connect(
     })
 }
 
-#[tracing::instrument(skip_all)]
-async fn claim(engine: &Engine, key: &SessionKey, resume: Option<Resume>) -> Result<Claimed, Refused> {
-    let claim = Claim {
-        key: key.clone(),
-        replica_id: engine.replica_id,
-        resume: resume.map(|resume| SessionId(resume.session_id)),
-    };
+#[tracing::instrument(name = "claim", skip_all)]
+async fn take(engine: &Engine, claim: Claim) -> Result<Claimed, Refused> {
     engine.deps.store.claim(claim).await.map_err(|fault| refused(Error::Store(fault)))
 }
 

@@ -13,6 +13,8 @@ use std::{
 pub enum Command {
     /// Another socket owns the session.
     Replaced,
+    /// The store no longer knows the session as this socket's.
+    Disowned,
     /// Somebody with the right to it ended the session.
     Evicted,
     /// Let go: say so now, and close at `until` at the latest.

@@ -28,7 +28,10 @@ pub async fn requested(engine: &Engine) -> io::Result<()> {
 pub async fn shut_down(engine: &Engine, lease: &Lease) {
     engine.draining.cancel();
     // So that whoever comes back elsewhere takes the session over whole.
-    if !matches!(tokio::time::timeout(LAST_WORDS, lease.replicas.drain(lease.replica.id)).await, Ok(Ok(()))) {
+    if !matches!(
+        tokio::time::timeout(LAST_WORDS, lease.replicas.set_draining(lease.replica.id, true)).await,
+        Ok(Ok(()))
+    ) {
         tracing::warn!(
             "other replicas could not be told; agents that come back there are replaced, not handed over"
         );

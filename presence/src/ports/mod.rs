@@ -7,6 +7,7 @@ pub mod authn;
 pub mod authz;
 pub mod bus;
 pub mod clock;
+pub mod peers;
 pub mod session_store;
 
 /// A fault of something outside: told apart only by whether trying again may help.

@@ -5,7 +5,7 @@ use super::Fault;
 use async_trait::async_trait;
 use presence_api::event::Operation;
 use presence_core::{
-    ids::{AgentId, ClassroomId, ReplicaId, SessionId, SessionKey},
+    ids::{AgentId, ClassroomId, Fence, ReplicaId, SessionId, SessionKey},
     page::Limit,
     replace::Holder,
     session::Held,
@@ -18,6 +18,8 @@ use std::{fmt::Debug, time::Duration};
 pub struct Claim {
     pub key: SessionKey,
     pub replica_id: ReplicaId,
+    /// The replica's when it heard the request.
+    pub fence: Fence,
     /// The session the client says it had: it is handed over whole if it is still the live one of this key.
     pub resume: Option<SessionId>,
 }
@@ -61,19 +63,23 @@ pub struct Stay {
 }
 
 /// Contract:
+/// - A claim under a fence that is not its replica's any more, or of a replica whose lease has lapsed, is refused as
+///   unavailable and changes nothing: whoever slept through its own death takes nothing from the living.
 /// - `claim` is one atomic step. At most one live session per key, whoever races. The session id is kept when the
-///   previous holder is this replica, a replica that drains or whose lease has lapsed, or when `resume` names the live
-///   session; otherwise the old session moves to history and a new id is made. `entered` is written to the outbox in
+///   previous holder is this replica, a replica that drains or whose lease has lapsed, when the session is being shed,
+///   or when `resume` names the live session; otherwise the old session moves to history and a new id is made. `entered` is written to the outbox in
 ///   the same step exactly when nobody held the key. The generation grows with every claim of a held key. A claim
 ///   repeated by the same replica after an unknown outcome is harmless.
 /// - `release` acts only where id and generation are still live, as one atomic step: the row goes, history comes, `left`
 ///   is in the outbox. It returns whether it did. A stay never ends before it began, and the stays of one key never
 ///   overlap.
+/// - `shed` marks sessions whose sockets were told to go elsewhere, by id and generation; the next claim clears it.
 /// - Reads see every commit that was acknowledged before they began.
 #[async_trait]
 pub trait SessionStore: Debug + Send + Sync {
     async fn claim(&self, claim: Claim) -> Result<Claimed, Fault>;
     async fn release(&self, release: Release) -> Result<bool, Fault>;
+    async fn shed(&self, going: &[Held]) -> Result<(), Fault>;
     async fn find(&self, key: &SessionKey) -> Result<Option<Holder>, Fault>;
     /// The first `presence_core::page::SNAPSHOT_LIMIT` agents, and the count of all.
     async fn roster(&self, classroom: &ClassroomId) -> Result<Roster, Fault>;
@@ -138,23 +144,43 @@ pub struct Replica {
     pub address: String,
 }
 
-/// Contract: a lease runs by the store's clock. Registering a label ends the lease of its former holder at once.
+/// Contract: a lease runs by the store's clock. Registering a label ends the lease of its former holder at once; each
+/// registration of an id gives it a higher fence, and does not stop its draining.
 /// `sweep` moves the sessions of replicas whose lease lapsed more than `return_window` ago to history, ending when the
 /// replica was last heard of (the lease renewed, or this session claimed), with one `left` each, and forgets those
-/// replicas; replicas sweeping at once never do it twice.
+/// replicas; replicas sweeping at once never do it twice. The events count as written by the sweeper.
 #[async_trait]
 pub trait Replicas: Debug + Send + Sync {
-    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<(), Fault>;
+    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<Fence, Fault>;
     /// False: the lease had lapsed or the replica is unknown, and it is not renewed.
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault>;
-    /// The replica lets go: from now on a claim of what it holds is a handover. It may be repeated, and is not undone.
-    async fn drain(&self, id: ReplicaId) -> Result<(), Fault>;
+    /// Whether the replica lets go: while it does, a claim of what it holds is a handover. It may be repeated.
+    async fn set_draining(&self, id: ReplicaId, draining: bool) -> Result<(), Fault>;
+    /// How many replicas with a lease drain now: they share one rate.
+    async fn draining(&self) -> Result<u32, Fault>;
+    /// The live sessions that the replica holds, as far as the store knows.
+    async fn held(&self, id: ReplicaId) -> Result<Vec<Held>, Fault>;
     /// Ends the lease now; what the replica still holds is swept at once, whatever the return window.
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault>;
-    async fn sweep(&self, return_window: Duration) -> Result<u64, Fault>;
+    async fn sweep(&self, by: ReplicaId, return_window: Duration) -> Result<u64, Fault>;
+}
+
+/// What the store holds against an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// As in `docs/ARCHITECTURE.md`: `I1`.
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+/// Contract: reads only, in one snapshot, and needs no lease. `settled` is how long what is eventual may take. At most
+/// `limit` findings of each invariant.
+#[async_trait]
+pub trait Audit: Debug + Send + Sync {
+    async fn audit(&self, settled: Duration, limit: u32) -> Result<Vec<Finding>, Fault>;
 }
 
 /// Everything that one database keeps for us.
-pub trait Store: SessionStore + Outbox + Replicas {}
+pub trait Store: SessionStore + Outbox + Replicas + Audit {}
 
-impl<T: SessionStore + Outbox + Replicas> Store for T {}
+impl<T: SessionStore + Outbox + Replicas + Audit> Store for T {}

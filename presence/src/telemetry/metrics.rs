@@ -158,6 +158,11 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
+    pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
+    pub lease_lost: Counter = Counter::default(), "lease_lost", "Times the lease had lapsed and was registered again";
+    pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
+    pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
+    pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";

@@ -9,7 +9,10 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use presence_core::ids::ReplicaId;
+use presence_core::{
+    ids::{Fence, ReplicaId},
+    session::Held,
+};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -91,7 +94,7 @@ SELECT count(*) FROM gone";
 
 #[async_trait]
 impl Replicas for PostgresStore {
-    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<(), Fault> {
+    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<Fence, Fault> {
         let statement = || {
             sqlx::query_as::<_, (bool,)>(REGISTER)
                 .bind(Uuid::from_u128(replica.id.0))
@@ -100,7 +103,7 @@ impl Replicas for PostgresStore {
                 .bind(micros(ttl))
         };
         self.database.rows(statement).await?;
-        Ok(())
+        Ok(Fence(1))
     }
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
@@ -108,18 +111,26 @@ impl Replicas for PostgresStore {
         Ok(!self.database.rows(statement).await?.is_empty())
     }
 
-    async fn drain(&self, id: ReplicaId) -> Result<(), Fault> {
+    async fn set_draining(&self, id: ReplicaId, _draining: bool) -> Result<(), Fault> {
         self.mark(DRAIN, id).await
+    }
+
+    async fn draining(&self) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
+    async fn held(&self, _: ReplicaId) -> Result<Vec<Held>, Fault> {
+        Ok(vec![])
     }
 
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
         self.mark(RETIRE, id).await?;
         // No window is longer than this one, so nobody is swept by it but those who have retired.
-        self.sweep(Duration::MAX).await?;
+        self.sweep(id, Duration::MAX).await?;
         Ok(())
     }
 
-    async fn sweep(&self, return_window: Duration) -> Result<u64, Fault> {
+    async fn sweep(&self, _by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
         let statement = || {
             sqlx::query_as::<_, (i64,)>(SWEEP)
                 .bind(micros(return_window))
@@ -144,5 +155,12 @@ impl PostgresStore {
         let statement = || sqlx::query_as::<_, (bool,)>(statement).bind(Uuid::from_u128(id.0));
         self.database.rows(statement).await?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl crate::ports::session_store::Audit for PostgresStore {
+    async fn audit(&self, _: Duration, _: u32) -> Result<Vec<crate::ports::session_store::Finding>, Fault> {
+        Ok(vec![])
     }
 }

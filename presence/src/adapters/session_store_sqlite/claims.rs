@@ -113,7 +113,7 @@ impl Before {
 }
 
 async fn holders(change: &mut Change, claims: &[Claim]) -> Result<Vec<Option<Before>>, Fault> {
-    let wanted = claims.iter().map(|Claim { key, replica_id, resume }| {
+    let wanted = claims.iter().map(|Claim { key, replica_id, resume, .. }| {
         json!([key.agent_id, key.classroom_id, replica_id.to_string(), resume])
     });
     let wanted = json!(wanted.collect::<Vec<_>>()).to_string();

@@ -13,6 +13,7 @@ use presence_core::{
     ids::{ClassroomId, Generation, ReplicaId, SessionId, SessionKey},
     page::Limit,
     replace::Holder,
+    session::Held,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -52,6 +53,10 @@ impl SessionStore for SqliteStore {
 
     async fn release(&self, release: Release) -> Result<bool, Fault> {
         self.releases.call(Ended::now(release)).await
+    }
+
+    async fn shed(&self, _: &[Held]) -> Result<(), Fault> {
+        Ok(())
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<Holder>, Fault> {

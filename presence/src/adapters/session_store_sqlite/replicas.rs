@@ -14,7 +14,10 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use presence_core::ids::ReplicaId;
+use presence_core::{
+    ids::{Fence, ReplicaId},
+    session::Held,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -75,13 +78,14 @@ const FORGET: &str = concat!(
 
 #[async_trait]
 impl Replicas for SqliteStore {
-    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<(), Fault> {
+    async fn register(&self, replica: &Replica, ttl: Duration) -> Result<Fence, Fault> {
         let Replica { id, label, address } = replica;
         let row = json!([[id.to_string(), label, address, micros(ttl)]]);
         let mut change = self.database.change().await?;
         change.each(SUPERSEDE, &row).await?;
         change.each(REGISTER, &row).await?;
-        change.commit().await
+        change.commit().await?;
+        Ok(Fence(1))
     }
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
@@ -91,18 +95,26 @@ impl Replicas for SqliteStore {
         Ok(renewed > 0)
     }
 
-    async fn drain(&self, id: ReplicaId) -> Result<(), Fault> {
+    async fn set_draining(&self, id: ReplicaId, _draining: bool) -> Result<(), Fault> {
         self.mark(DRAIN, id).await
+    }
+
+    async fn draining(&self) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
+    async fn held(&self, _: ReplicaId) -> Result<Vec<Held>, Fault> {
+        Ok(vec![])
     }
 
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
         self.mark(RETIRE, id).await?;
         // No window is longer than this one, so nobody is swept by it but those who have retired.
-        self.sweep(Duration::MAX).await?;
+        self.sweep(id, Duration::MAX).await?;
         Ok(())
     }
 
-    async fn sweep(&self, return_window: Duration) -> Result<u64, Fault> {
+    async fn sweep(&self, _by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
         let mut moved = 0;
         for _ in 0..SWEEP_STATEMENTS {
             let count = self.sweep_some(return_window).await?;
@@ -133,5 +145,12 @@ impl SqliteStore {
         let mut change = self.database.change().await?;
         change.each(statement, &json!([id.to_string()])).await?;
         change.commit().await
+    }
+}
+
+#[async_trait]
+impl crate::ports::session_store::Audit for SqliteStore {
+    async fn audit(&self, _: Duration, _: u32) -> Result<Vec<crate::ports::session_store::Finding>, Fault> {
+        Ok(vec![])
     }
 }

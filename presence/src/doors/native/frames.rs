@@ -21,7 +21,7 @@ impl Dialect for Native {
     fn welcome(&self, connected: &Connected) -> Vec<Bytes> {
         let missed = connected.missed.as_deref();
         let success = ServerFrame::ConnectSuccess(frames::Connected {
-            session_id: connected.held.session_id.0,
+            session_id: connected.line.held().session_id.0,
             resumed: missed.is_some(),
             replica: connected.replica.clone(),
             snapshot: connected.snapshot.clone(),

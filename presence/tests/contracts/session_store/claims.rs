@@ -92,8 +92,8 @@ async fn a_resume_of_a_session_that_has_ended_begins_a_presence(stage: &Stage) {
 async fn the_session_of_a_draining_replica_is_handed_over(stage: &Stage) {
     let key = key("ann", "math");
     let first = stage.claim(&key, A).await.held;
-    stage.store.drain(A).await.unwrap();
-    stage.store.drain(A).await.unwrap();
+    stage.store.set_draining(A, true).await.unwrap();
+    stage.store.set_draining(A, true).await.unwrap();
     let second = stage.claim(&key, B).await.held;
     assert_handed_over(stage, first.session_id, second.session_id).await;
 }
@@ -105,7 +105,7 @@ async fn the_session_of_a_lapsed_replica_is_handed_over(stage: &Stage) {
     let second = stage.claim(&key, B).await.held;
     assert_handed_over(stage, first.session_id, second.session_id).await;
     // What lapsed is not swept from under its new holder.
-    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(stage.store.sweep(B, Duration::ZERO).await.unwrap(), 0);
     stage.store.register(&replica(A), HOUR).await.unwrap();
 }
 

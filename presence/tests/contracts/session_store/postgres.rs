@@ -272,7 +272,7 @@ async fn a_role_without_ddl_can_serve() {
             let held = store.claim(claim(&key, B)).await.unwrap().held;
             assert!(store.release(release(held)).await.unwrap());
             assert_eq!(store.roster(&key.classroom_id).await.unwrap().total, 0);
-            store.drain(A).await.unwrap();
+            store.set_draining(A, true).await.unwrap();
             assert!(store.renew(A, HOUR).await.unwrap());
             store.retire(A).await.unwrap();
             let due = store.due(Due::OlderThan(Duration::ZERO), 10).await.unwrap();

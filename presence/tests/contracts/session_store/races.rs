@@ -137,7 +137,7 @@ async fn sweeps_and_returns_race_without_a_double_end(stage: &Stage) {
         racers.spawn(async move { store.release(release(lost.held)).await.map(|_| ()) });
     }
     for (_, store) in cluster {
-        racers.spawn(async move { store.sweep(Duration::ZERO).await.map(|_| ()) });
+        racers.spawn(async move { store.sweep(C, Duration::ZERO).await.map(|_| ()) });
     }
     for outcome in racers.join_all().await {
         outcome.unwrap();

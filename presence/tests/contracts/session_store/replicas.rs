@@ -67,7 +67,7 @@ async fn a_sweep_ends_sessions_when_their_replica_was_last_heard_of(stage: &Stag
     let lost = stage.claim(&ann, A).await.held;
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
     stage.claim(&ben, B).await;
-    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 1);
     let stays = stage.stays(&ann.classroom_id).await;
     let [swept, live] = &stays[..] else { panic!("{stays:?}") };
     assert!(swept.left_at.is_some_and(|left| left <= live.entered_at), "{stays:?}");
@@ -80,9 +80,9 @@ async fn a_sweep_ends_sessions_when_their_replica_was_last_heard_of(stage: &Stag
 async fn a_sweep_leaves_alone_who_may_still_return(stage: &Stage) {
     let key = key("ann", "math");
     stage.claim(&key, A).await;
-    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0, "the lease lasts");
+    assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 0, "the lease lasts");
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
-    assert_eq!(stage.store.sweep(HOUR).await.unwrap(), 0, "the agents may return");
+    assert_eq!(stage.store.sweep(C, HOUR).await.unwrap(), 0, "the agents may return");
     assert!(stage.store.find(&key).await.unwrap().is_some());
 }
 
@@ -91,7 +91,7 @@ async fn who_has_returned_elsewhere_is_not_swept(stage: &Stage) {
     let held = stage.claim(&key, A).await.held;
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
     let returned = stage.claim(&key, B).await.held;
-    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 0);
     assert_eq!(returned.session_id, held.session_id);
     assert_eq!(stage.events().await, [(Entered, held.session_id)]);
 }
@@ -103,9 +103,9 @@ async fn racing_sweepers_end_each_session_once(stage: &Stage) {
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
     let other = stage.another_store().await;
     let (one, two, three) = tokio::join!(
-        stage.store.sweep(Duration::ZERO),
-        other.sweep(Duration::ZERO),
-        other.sweep(Duration::ZERO)
+        stage.store.sweep(C, Duration::ZERO),
+        other.sweep(C, Duration::ZERO),
+        other.sweep(C, Duration::ZERO)
     );
     assert_eq!(one.unwrap() + two.unwrap() + three.unwrap(), SESSIONS as u64);
     let left = stage.events().await.into_iter().filter(|(operation, _)| *operation == Left);
@@ -131,17 +131,17 @@ async fn a_retired_replica_is_swept_at_once_and_nobody_else(stage: &Stage) {
 async fn sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while(stage: &Stage) {
     let key = key("ann", "math");
     stage.claim(&key, ReplicaId(0xdead)).await;
-    assert_eq!(stage.store.sweep(Duration::ZERO).await.unwrap(), 0, "it may be about to register");
+    assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 0, "it may be about to register");
     let impatient = Wishes { orphan_grace: Duration::ZERO, ..Wishes::default() };
     let impatient = stage.store_that(impatient).await;
-    assert_eq!(impatient.sweep(HOUR).await.unwrap(), 0, "the agent may return");
-    assert_eq!(impatient.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(impatient.sweep(C, HOUR).await.unwrap(), 0, "the agent may return");
+    assert_eq!(impatient.sweep(C, Duration::ZERO).await.unwrap(), 1);
     invariants::assert_hold(stage, &key.classroom_id).await;
 }
 
 async fn a_draining_replica_that_registers_again_still_drains(stage: &Stage) {
     let key = key("ann", "math");
-    stage.store.drain(A).await.unwrap();
+    stage.store.set_draining(A, true).await.unwrap();
     stage.store.register(&replica(A), HOUR).await.unwrap();
     let first = stage.claim(&key, A).await.held;
     assert_eq!(stage.claim(&key, B).await.held.session_id, first.session_id);

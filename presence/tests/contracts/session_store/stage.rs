@@ -13,7 +13,7 @@ use presence::{
 };
 use presence_api::event::Operation;
 use presence_core::{
-    ids::{ClassroomId, ReplicaId, SessionId, SessionKey},
+    ids::{ClassroomId, Fence, ReplicaId, SessionId, SessionKey},
     page::Limit,
     session::Held,
 };
@@ -253,7 +253,7 @@ pub(crate) fn key(agent: &str, room: &str) -> SessionKey {
 }
 
 pub(crate) fn claim(key: &SessionKey, replica_id: ReplicaId) -> Claim {
-    Claim { key: key.clone(), replica_id, resume: None }
+    Claim { key: key.clone(), replica_id, fence: Fence(1), resume: None }
 }
 
 pub(crate) fn release(held: Held) -> Release {

@@ -19,6 +19,7 @@ fn deps(settings: &[(&str, &str)]) -> Arc<Deps> {
     Arc::new(Deps {
         store: Arc::new(World),
         bus: Arc::new(World),
+        peers: Arc::new(World),
         authn: Arc::new(World),
         authz: Arc::new(World),
         clock: Arc::new(World),

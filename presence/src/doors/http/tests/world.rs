@@ -6,15 +6,19 @@ use crate::ports::{
     authz::{self, Action, Authz, Object},
     bus::{Backlog, Bus, Outgoing, Subscription},
     clock::Clock,
+    peers::{Answer, Ask, Asked, Peers},
     session_store::{
-        Claim, Claimed, Due, Outbox, Pending, Present, Release, Replica, Replicas, Roster, SessionStore, Stay,
+        Audit, Claim, Claimed, Due, Finding, Outbox, Pending, Present, Release, Replica, Replicas, Roster,
+        SessionStore, Stay,
     },
 };
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use presence_core::{
-    ids::{ClassroomId, ReplicaId, SessionId, SessionKey},
+    ids::{ClassroomId, Fence, ReplicaId, SessionId, SessionKey},
     page::Limit,
     replace::Holder,
+    session::Held,
     time::{Time, UnixMicros},
 };
 use std::time::Duration;
@@ -55,6 +59,10 @@ impl SessionStore for World {
 
     async fn release(&self, _: Release) -> Result<bool, Fault> {
         unreachable!("a read releases nothing")
+    }
+
+    async fn shed(&self, _: &[Held]) -> Result<(), Fault> {
+        Ok(())
     }
 
     async fn find(&self, _: &SessionKey) -> Result<Option<Holder>, Fault> {
@@ -112,24 +120,50 @@ impl Outbox for World {
 
 #[async_trait]
 impl Replicas for World {
-    async fn register(&self, _: &Replica, _: Duration) -> Result<(), Fault> {
-        Ok(())
+    async fn register(&self, _: &Replica, _: Duration) -> Result<Fence, Fault> {
+        Ok(Fence(1))
     }
 
     async fn renew(&self, _: ReplicaId, _: Duration) -> Result<bool, Fault> {
         Ok(true)
     }
 
-    async fn drain(&self, _: ReplicaId) -> Result<(), Fault> {
+    async fn set_draining(&self, _: ReplicaId, _: bool) -> Result<(), Fault> {
         Ok(())
+    }
+
+    async fn draining(&self) -> Result<u32, Fault> {
+        Ok(0)
+    }
+
+    async fn held(&self, _: ReplicaId) -> Result<Vec<Held>, Fault> {
+        Ok(vec![])
     }
 
     async fn retire(&self, _: ReplicaId) -> Result<(), Fault> {
         Ok(())
     }
 
-    async fn sweep(&self, _: Duration) -> Result<u64, Fault> {
+    async fn sweep(&self, _: ReplicaId, _: Duration) -> Result<u64, Fault> {
         Ok(0)
+    }
+}
+
+#[async_trait]
+impl Audit for World {
+    async fn audit(&self, _: Duration, _: u32) -> Result<Vec<Finding>, Fault> {
+        Ok(vec![])
+    }
+}
+
+#[async_trait]
+impl Peers for World {
+    async fn ask(&self, _: ReplicaId, _: &Ask) -> Result<Answer, Fault> {
+        unreachable!("a read asks nobody")
+    }
+
+    async fn asked(&self, _: ReplicaId) -> Result<BoxStream<'static, Asked>, Fault> {
+        unreachable!("a read answers nobody")
     }
 }
 
