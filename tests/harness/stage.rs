@@ -153,6 +153,10 @@ impl Play {
     /// The end of every scenario: the faults are over by now.
     pub async fn end(&mut self) -> Result<()> {
         let settled = self.settle().await;
+        if settled.is_err() {
+            // What there is says more than nothing. Why it cannot be read is known already.
+            let _ = (self.witness.read().await, dump::write(&self.cluster.database, &self.cluster.history));
+        }
         self.witness.write(&self.cluster.history);
         let history = self.cluster.history.whole()?;
         let judged = judge(&history, &DEMANDED);
