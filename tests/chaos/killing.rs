@@ -35,7 +35,7 @@ deaths! {
     death_at_connect_claimed at "connect.claimed:6";
     death_at_connect_announced at "connect.announced:4";
     death_at_connect_seated at "connect.seated:6";
-    death_at_close_begun at "close.play:3";
+    death_at_close_begun at "close.begun:3";
     death_at_close_released at "close.released:3";
     death_at_replace_claimed at "replace.claimed:3";
     death_at_replace_asked at "replace.asked:3";
