@@ -6,7 +6,7 @@ use crate::ports::{
 };
 use presence_api::event::Operation;
 use presence_core::{
-    ids::{IdError, SessionId, SessionKey},
+    ids::{Generation, IdError, SessionId, SessionKey},
     session::Held,
     time::UnixMicros,
 };
@@ -26,6 +26,15 @@ pub(super) const TRIMMED_AT_ONCE: i64 = 10_000;
 /// Sessions that one statement of a sweep moves, and statements of one sweep, at the most; the rest waits for the next.
 pub(super) const SWEPT_AT_ONCE: i64 = 500;
 pub(super) const SWEEP_STATEMENTS: u32 = 400;
+
+/// How long a replica whose lease has lapsed is remembered at least, so that one that wakes up late does not get a fence
+/// that it had before. It is past every wait and retry of a claim, and a row for each start of a process is little.
+pub(super) const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// A claim that the store left out of its batch.
+pub(super) fn refused_claim() -> Fault {
+    Fault::unavailable(WHAT, "the claim's replica has no lease, or registered again since")
+}
 
 /// A release on its way to the database: what it waits for a batch and a connection makes its end longer ago.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +68,11 @@ pub(super) fn duration(micros: i64) -> Duration {
 /// An id as it was stored. Only what parsed was ever written, by us.
 pub(super) fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(|error: IdError| Fault::failed(WHAT, error))
+}
+
+/// Session, generation.
+pub(super) const fn held((session, generation): (i64, i64)) -> Held {
+    Held { session_id: SessionId(session), generation: Generation(generation) }
 }
 
 /// Session, agent.

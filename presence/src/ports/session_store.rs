@@ -147,8 +147,9 @@ pub struct Replica {
 /// Contract: a lease runs by the store's clock. Registering a label ends the lease of its former holder at once; each
 /// registration of an id gives it a higher fence, and does not stop its draining.
 /// `sweep` moves the sessions of replicas whose lease lapsed more than `return_window` ago to history, ending when the
-/// replica was last heard of (the lease renewed, or this session claimed), with one `left` each, and forgets those
-/// replicas; replicas sweeping at once never do it twice. The events count as written by the sweeper.
+/// replica was last heard of (the lease renewed, or this session claimed), with one `left` each, and forgets,
+/// a day later, those replicas (until then a fence does not come back); replicas sweeping at once never do it twice. The
+/// events count as written by the sweeper.
 #[async_trait]
 pub trait Replicas: Debug + Send + Sync {
     async fn register(&self, replica: &Replica, ttl: Duration) -> Result<Fence, Fault>;

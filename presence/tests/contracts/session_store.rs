@@ -4,6 +4,7 @@
 
 mod batching;
 mod claims;
+mod fences;
 mod invariants;
 mod outbox;
 mod postgres;

@@ -4,9 +4,10 @@ use super::database::{Database, fault, parse_url};
 use crate::adapters::schema::{self, Applied, Embedded, Error, Recorded};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-const EMBEDDED: [Embedded; 2] = [
+const EMBEDDED: [Embedded; 3] = [
     (1, "sessions", include_str!("../../../../migrations/postgres/0001_sessions.sql")),
     (2, "lessons", include_str!("../../../../migrations/postgres/0002_lessons.sql")),
+    (3, "replicas", include_str!("../../../../migrations/postgres/0003_replicas.sql")),
 ];
 
 const HAS_RECORD: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";

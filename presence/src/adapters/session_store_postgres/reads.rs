@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use crate::{
-    adapters::sql::{Ended, StayRow, id, present, stay},
+    adapters::sql::{Ended, StayRow, id, present, refused_claim, stay},
     ports::{
         Fault,
         session_store::{Claim, Claimed, Present, Release, Roster, SessionStore, Stay},
@@ -19,6 +19,19 @@ use uuid::Uuid;
 
 const FIND: &str = "
 SELECT id, generation, replica_id FROM agent_session WHERE classroom_id = $1 AND agent_id = $2";
+
+/// Locked in the order of their keys, as claims lock them; one that is claimed meanwhile no longer matches.
+const SHED: &str = "
+WITH going AS (
+    SELECT s.id, s.generation
+    FROM unnest($1::bigint[], $2::bigint[]) AS g (id, generation)
+    JOIN agent_session s ON s.id = g.id AND s.generation = g.generation
+    ORDER BY s.classroom_id, s.agent_id
+    FOR NO KEY UPDATE OF s
+)
+UPDATE agent_session s SET shed_at = coalesce(s.shed_at, clock_timestamp())
+FROM going g WHERE s.id = g.id AND s.generation = g.generation
+RETURNING true";
 
 const AGENTS: &str = "
 SELECT id, agent_id FROM agent_session WHERE classroom_id = $1 AND id > $2 ORDER BY id LIMIT $3";
@@ -47,14 +60,18 @@ ORDER BY id LIMIT $3";
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn claim(&self, claim: Claim) -> Result<Claimed, Fault> {
-        self.claims.call(claim).await
+        self.claims.call(claim).await?.ok_or_else(refused_claim)
     }
 
     async fn release(&self, release: Release) -> Result<bool, Fault> {
         self.releases.call(Ended::now(release)).await
     }
 
-    async fn shed(&self, _: &[Held]) -> Result<(), Fault> {
+    async fn shed(&self, going: &[Held]) -> Result<(), Fault> {
+        let ids: Vec<_> = going.iter().map(|held| held.session_id.0).collect();
+        let generations: Vec<_> = going.iter().map(|held| held.generation.0).collect();
+        let statement = || sqlx::query_as::<_, (bool,)>(SHED).bind(&ids).bind(&generations);
+        self.database.rows(statement).await?;
         Ok(())
     }
 

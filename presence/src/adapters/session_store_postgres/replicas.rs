@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use crate::{
-    adapters::sql::{SWEEP_STATEMENTS, SWEPT_AT_ONCE, micros},
+    adapters::sql::{REMEMBERED, SWEEP_STATEMENTS, SWEPT_AT_ONCE, WHAT, held, micros},
     ports::{
         Fault,
         session_store::{Replica, Replicas},
@@ -17,7 +17,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The former holder of the label loses it first: the count makes the insert wait for that. A replica that registers
-/// again (its lease had lapsed) does not stop draining by it.
+/// again (its lease had lapsed) does not stop draining by it, and gets the next fence.
 const REGISTER: &str = "
 WITH former AS (
     UPDATE replica SET label = NULL, lease_until = least(lease_until, clock_timestamp())
@@ -27,15 +27,23 @@ INSERT INTO replica AS r (id, label, address, renewed_at, lease_until)
 SELECT $1, $2, $3, clock_timestamp(), clock_timestamp() + $4 * interval '1 microsecond'
 FROM (SELECT count(*) FROM former) AS after_former
 ON CONFLICT (id) DO UPDATE SET label = EXCLUDED.label, address = EXCLUDED.address,
-    renewed_at = EXCLUDED.renewed_at, lease_until = EXCLUDED.lease_until
-RETURNING true";
+    renewed_at = EXCLUDED.renewed_at, lease_until = EXCLUDED.lease_until, fence = r.fence + 1
+RETURNING fence";
 
 const RENEW: &str = "
 UPDATE replica SET renewed_at = clock_timestamp(), lease_until = clock_timestamp() + $2 * interval '1 microsecond'
 WHERE id = $1 AND lease_until > clock_timestamp()
 RETURNING true";
 
-const DRAIN: &str = "UPDATE replica SET draining = true WHERE id = $1 RETURNING true";
+const DRAIN: &str = "
+UPDATE replica
+SET draining = $2, draining_since = CASE WHEN $2 THEN coalesce(draining_since, clock_timestamp()) END
+WHERE id = $1
+RETURNING true";
+
+const DRAINING: &str = "SELECT count(*) FROM replica WHERE draining AND lease_until > clock_timestamp()";
+
+const HELD: &str = "SELECT id, generation FROM agent_session WHERE replica_id = $1";
 
 /// It says so itself, so it was alive until now; and no return window applies to it.
 const RETIRE: &str = "
@@ -45,7 +53,8 @@ RETURNING true";
 
 /// `holders` steps through the index from one replica to the next instead of reading every session. `dead` are those
 /// whose lease lapsed more than $1 ago, and those nobody knows (a late claim of one that was already swept): their
-/// sessions are left alone for $2 more, counted from the claim. `candidates` are found by replica, so that a sweep that
+/// sessions are left alone for $2 more, counted from the claim. The sweeper, $4, is to publish the events. Whoever holds
+/// nothing is forgotten, once it was last heard of $5 ago. `candidates` are found by replica, so that a sweep that
 /// finds nobody dead reads next to nothing; a session that somebody is just taking is skipped.
 const SWEEP: &str = "
 WITH RECURSIVE holders (replica_id) AS (
@@ -84,10 +93,11 @@ WITH RECURSIVE holders (replica_id) AS (
     FROM gone
 ), told AS (
     INSERT INTO outbox (operation, session_id, agent_id, classroom_id, replica_id)
-    SELECT 'left', id, agent_id, classroom_id, replica_id FROM gone
+    SELECT 'left', id, agent_id, classroom_id, $4 FROM gone
 ), forgotten AS (
     DELETE FROM replica r
     WHERE r.lease_until <= clock_timestamp() - $1 * interval '1 microsecond'
+      AND r.renewed_at <= clock_timestamp() - $5 * interval '1 microsecond'
       AND NOT EXISTS (SELECT FROM agent_session s WHERE s.replica_id = r.id)
 )
 SELECT count(*) FROM gone";
@@ -96,14 +106,16 @@ SELECT count(*) FROM gone";
 impl Replicas for PostgresStore {
     async fn register(&self, replica: &Replica, ttl: Duration) -> Result<Fence, Fault> {
         let statement = || {
-            sqlx::query_as::<_, (bool,)>(REGISTER)
+            sqlx::query_as::<_, (i64,)>(REGISTER)
                 .bind(Uuid::from_u128(replica.id.0))
                 .bind(&replica.label)
                 .bind(&replica.address)
                 .bind(micros(ttl))
         };
-        self.database.rows(statement).await?;
-        Ok(Fence(1))
+        let rows = self.database.rows(statement).await?;
+        let &(fence,) =
+            rows.first().ok_or_else(|| Fault::failed(WHAT, "a registration came back without its row"))?;
+        Ok(Fence(fence))
     }
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
@@ -111,31 +123,38 @@ impl Replicas for PostgresStore {
         Ok(!self.database.rows(statement).await?.is_empty())
     }
 
-    async fn set_draining(&self, id: ReplicaId, _draining: bool) -> Result<(), Fault> {
-        self.mark(DRAIN, id).await
+    async fn set_draining(&self, id: ReplicaId, draining: bool) -> Result<(), Fault> {
+        let statement = || sqlx::query_as::<_, (bool,)>(DRAIN).bind(Uuid::from_u128(id.0)).bind(draining);
+        self.database.rows(statement).await?;
+        Ok(())
     }
 
     async fn draining(&self) -> Result<u32, Fault> {
-        Ok(1)
+        let rows = self.database.rows(|| sqlx::query_as::<_, (i64,)>(DRAINING)).await?;
+        Ok(rows.first().map_or(0, |&(count,)| u32::try_from(count).unwrap_or(u32::MAX)))
     }
 
-    async fn held(&self, _: ReplicaId) -> Result<Vec<Held>, Fault> {
-        Ok(vec![])
+    async fn held(&self, id: ReplicaId) -> Result<Vec<Held>, Fault> {
+        let statement = || sqlx::query_as::<_, (i64, i64)>(HELD).bind(Uuid::from_u128(id.0));
+        Ok(self.database.rows(statement).await?.into_iter().map(held).collect())
     }
 
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
-        self.mark(RETIRE, id).await?;
+        let statement = || sqlx::query_as::<_, (bool,)>(RETIRE).bind(Uuid::from_u128(id.0));
+        self.database.rows(statement).await?;
         // No window is longer than this one, so nobody is swept by it but those who have retired.
         self.sweep(id, Duration::MAX).await?;
         Ok(())
     }
 
-    async fn sweep(&self, _by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
+    async fn sweep(&self, by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
         let statement = || {
             sqlx::query_as::<_, (i64,)>(SWEEP)
                 .bind(micros(return_window))
                 .bind(micros(self.orphan_grace))
                 .bind(SWEPT_AT_ONCE)
+                .bind(Uuid::from_u128(by.0))
+                .bind(micros(REMEMBERED))
         };
         let mut moved = 0;
         // The last statement finds nothing, and forgets the replicas that the ones before it emptied.
@@ -147,14 +166,6 @@ impl Replicas for PostgresStore {
             }
         }
         Ok(moved)
-    }
-}
-
-impl PostgresStore {
-    async fn mark(&self, statement: &'static str, id: ReplicaId) -> Result<(), Fault> {
-        let statement = || sqlx::query_as::<_, (bool,)>(statement).bind(Uuid::from_u128(id.0));
-        self.database.rows(statement).await?;
-        Ok(())
     }
 }
 

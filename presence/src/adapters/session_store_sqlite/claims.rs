@@ -26,11 +26,18 @@ use uuid::Uuid;
 
 const FIRST_GENERATION: i64 = 1;
 
+/// Those of the claims whose replica may claim: its lease runs, and the fence is the one that it has now.
+const STANDING: &str = concat!(
+    "SELECT w.key FROM json_each(?1) w
+    JOIN replica r ON r.id = w.value ->> 0 AND r.fence = w.value ->> 1 AND r.lease_until > ",
+    now!()
+);
+
 /// Which of the keys are held, by whom, and whether the claim keeps the session.
 const HELD: &str = concat!(
     "SELECT w.key, s.id, s.generation, s.replica_id, ",
     now!(),
-    ", s.replica_id = w.value ->> 2 OR s.id IS w.value ->> 3 OR NOT EXISTS (
+    ", s.replica_id = w.value ->> 2 OR s.id IS w.value ->> 3 OR s.shed_at IS NOT NULL OR NOT EXISTS (
         SELECT 1 FROM replica r WHERE r.id = s.replica_id AND NOT r.draining AND r.lease_until > ",
     now!(),
     ")
@@ -39,16 +46,17 @@ const HELD: &str = concat!(
 );
 
 const KEEP: &str = concat!(
-    "UPDATE agent_session SET replica_id = w.replica_id, generation = generation + 1, claimed_at = ",
+    "UPDATE agent_session SET replica_id = w.replica_id, generation = generation + 1, shed_at = NULL, claimed_at = ",
     now!(),
     " FROM (SELECT value ->> 0 AS id, value ->> 1 AS replica_id FROM json_each(?1)) w WHERE agent_session.id = w.id"
 );
 
+/// One that replaces another begins when that one ended, whatever the clock has gone on since.
 const BEGIN: &str = concat!(
     "INSERT INTO agent_session (agent_id, classroom_id, replica_id, generation, started_at, claimed_at)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ",
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, coalesce(value ->> 4, ",
     now!(),
-    ", ",
+    "), ",
     now!(),
     " FROM json_each(?1) ORDER BY key RETURNING id, agent_id, classroom_id"
 );
@@ -72,7 +80,8 @@ impl Claims {
 #[async_trait]
 impl Work for Claims {
     type Request = Claim;
-    type Response = Claimed;
+    /// Without one, the claim was refused.
+    type Response = Option<Claimed>;
     type Key = SessionKey;
 
     const WHAT: &'static str = WHAT;
@@ -85,18 +94,42 @@ impl Work for Claims {
         claim.key.clone()
     }
 
-    async fn perform(&self, claims: Vec<Claim>) -> Result<Vec<Claimed>, Fault> {
+    async fn perform(&self, mut claims: Vec<Claim>) -> Result<Vec<Option<Claimed>>, Fault> {
         let mut change = self.0.change().await?;
-        let before = holders(&mut change, &claims).await?;
-        keep(&mut change, &claims, &before).await?;
-        let replaced = before.iter().flatten().filter(|before| !before.keeps);
-        let replaced: Vec<_> = replaced.map(|before| (before.holder.session_id.0, before.now)).collect();
-        leave(&mut change, &replaced, Left::Untold).await?;
-        let begun = begin(&mut change, &claims, &before).await?;
-        change.commit().await?;
-        let pairs = claims.iter().zip(&before);
-        pairs.map(|(claim, before)| claimed(before.as_ref(), begun.get(&claim.key))).collect()
+        let admitted = standing(&mut change, &claims).await?;
+        let mut admitted_too = admitted.iter();
+        claims.retain(|_| admitted_too.next() == Some(&true));
+        let mut claimed = take(change, &claims).await?.into_iter();
+        Ok(admitted.into_iter().map(|admitted| admitted.then(|| claimed.next()).flatten()).collect())
     }
+}
+
+/// Takes the sessions of these claims, all of which have a say.
+async fn take(mut change: Change, claims: &[Claim]) -> Result<Vec<Claimed>, Fault> {
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let before = holders(&mut change, claims).await?;
+    keep(&mut change, claims, &before).await?;
+    let replaced = before.iter().flatten().filter(|before| !before.keeps);
+    let replaced: Vec<_> = replaced.map(|before| (before.holder.session_id.0, before.now)).collect();
+    leave(&mut change, &replaced, Left::Untold).await?;
+    let begun = begin(&mut change, claims, &before).await?;
+    change.commit().await?;
+    let pairs = claims.iter().zip(&before);
+    pairs.map(|(claim, before)| claimed(before.as_ref(), begun.get(&claim.key))).collect()
+}
+
+/// Which of the claims are not refused.
+async fn standing(change: &mut Change, claims: &[Claim]) -> Result<Vec<bool>, Fault> {
+    let asked: Vec<_> =
+        claims.iter().map(|claim| json!([claim.replica_id.to_string(), claim.fence.0])).collect();
+    let query = sqlx::query_as::<_, (u32,)>(STANDING).bind(json!(asked).to_string());
+    let mut admitted = vec![false; claims.len()];
+    for (index,) in change.rows(query).await? {
+        admitted[index as usize] = true;
+    }
+    Ok(admitted)
 }
 
 /// Who held a key when the claim came.
@@ -150,13 +183,13 @@ async fn begin(
     before: &[Option<Before>],
 ) -> Result<HashMap<SessionKey, SessionId>, Fault> {
     let new = claims.iter().zip(before).filter_map(|(claim, before)| {
-        let generation = match before {
+        let (generation, since) = match before {
             Some(before) if before.keeps => return None,
-            Some(before) => before.next_generation(),
-            None => FIRST_GENERATION,
+            Some(before) => (before.next_generation(), Some(before.now)),
+            None => (FIRST_GENERATION, None),
         };
         let Claim { key, replica_id, .. } = claim;
-        Some(json!([key.agent_id, key.classroom_id, replica_id.to_string(), generation]))
+        Some(json!([key.agent_id, key.classroom_id, replica_id.to_string(), generation, since]))
     });
     let new: Vec<_> = new.collect();
     if new.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::connection::{Change, now};
 use crate::ports::Fault;
+use presence_core::ids::ReplicaId;
 use serde_json::json;
 
 /// A stay begins where the key's former stay ended at the earliest, and lasts at least a microsecond, so that no two
@@ -20,7 +21,7 @@ FROM (
 
 const TELL: &str = concat!(
     "INSERT INTO outbox (operation, session_id, agent_id, classroom_id, replica_id, created_at)
-    SELECT 'left', s.id, s.agent_id, s.classroom_id, s.replica_id, ",
+    SELECT 'left', s.id, s.agent_id, s.classroom_id, coalesce(w.value ->> 2, s.replica_id), ",
     now!(),
     " FROM json_each(?1) w JOIN agent_session s ON s.id = w.value ->> 0 ORDER BY w.key"
 );
@@ -30,7 +31,10 @@ const REMOVE: &str = "DELETE FROM agent_session WHERE id IN (SELECT value ->> 0 
 /// Whether the classroom hears of it. One who is replaced has not left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
+    /// By the replica that held the session.
     Told,
+    /// By another one.
+    ToldBy(ReplicaId),
     Untold,
 }
 
@@ -39,9 +43,11 @@ pub(super) async fn leave(change: &mut Change, sessions: &[(i64, i64)], left: Le
     if sessions.is_empty() {
         return Ok(());
     }
+    let teller = if let Left::ToldBy(replica) = left { Some(replica.to_string()) } else { None };
+    let sessions: Vec<_> = sessions.iter().map(|(session, ended)| json!([session, ended, teller])).collect();
     let sessions = json!(sessions);
     change.each(TO_HISTORY, &sessions).await?;
-    if left == Left::Told {
+    if left != Left::Untold {
         change.each(TELL, &sessions).await?;
     }
     change.each(REMOVE, &sessions).await?;

@@ -9,9 +9,10 @@ use crate::{
     ports::Fault,
 };
 
-const EMBEDDED: [Embedded; 2] = [
+const EMBEDDED: [Embedded; 3] = [
     (1, "sessions", include_str!("../../../../migrations/sqlite/0001_sessions.sql")),
     (2, "lessons", include_str!("../../../../migrations/sqlite/0002_lessons.sql")),
+    (3, "replicas", include_str!("../../../../migrations/sqlite/0003_replicas.sql")),
 ];
 
 const HAS_RECORD: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";

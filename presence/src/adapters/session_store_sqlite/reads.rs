@@ -1,8 +1,8 @@
 //! The port itself: what is batched goes to its batch, the other reads are one query each.
 
-use super::SqliteStore;
+use super::{SqliteStore, connection::now};
 use crate::{
-    adapters::sql::{Ended, StayRow, WHAT, id, present, stay},
+    adapters::sql::{Ended, StayRow, WHAT, id, present, refused_claim, stay},
     ports::{
         Fault,
         session_store::{Claim, Claimed, Present, Release, Roster, SessionStore, Stay},
@@ -20,6 +20,12 @@ use uuid::Uuid;
 
 const FIND: &str = "
 SELECT id, generation, replica_id FROM agent_session WHERE classroom_id = ?1 AND agent_id = ?2";
+
+const SHED: &str = concat!(
+    "UPDATE agent_session SET shed_at = coalesce(shed_at, ",
+    now!(),
+    ") FROM json_each(?1) w WHERE agent_session.id = w.value ->> 0 AND generation = w.value ->> 1"
+);
 
 const AGENTS: &str = "
 SELECT id, agent_id FROM agent_session WHERE classroom_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
@@ -48,15 +54,18 @@ ORDER BY id LIMIT ?3";
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn claim(&self, claim: Claim) -> Result<Claimed, Fault> {
-        self.claims.call(claim).await
+        self.claims.call(claim).await?.ok_or_else(refused_claim)
     }
 
     async fn release(&self, release: Release) -> Result<bool, Fault> {
         self.releases.call(Ended::now(release)).await
     }
 
-    async fn shed(&self, _: &[Held]) -> Result<(), Fault> {
-        Ok(())
+    async fn shed(&self, going: &[Held]) -> Result<(), Fault> {
+        let going: Vec<_> = going.iter().map(|held| json!([held.session_id, held.generation])).collect();
+        let mut change = self.database.change().await?;
+        change.each(SHED, &json!(going)).await?;
+        change.commit().await
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<Holder>, Fault> {

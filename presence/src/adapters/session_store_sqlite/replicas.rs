@@ -7,7 +7,7 @@ use super::{
     leaving::{Left, leave},
 };
 use crate::{
-    adapters::sql::{SWEEP_STATEMENTS, SWEPT_AT_ONCE, micros},
+    adapters::sql::{REMEMBERED, SWEEP_STATEMENTS, SWEPT_AT_ONCE, WHAT, held, micros},
     ports::{
         Fault,
         session_store::{Replica, Replicas},
@@ -27,7 +27,7 @@ const SUPERSEDE: &str = concat!(
     ") FROM json_each(?1) w WHERE label = w.value ->> 1 AND replica.id <> w.value ->> 0"
 );
 
-/// A replica that registers again (its lease had lapsed) does not stop draining by it.
+/// A replica that registers again (its lease had lapsed) does not stop draining by it, and gets the next fence.
 const REGISTER: &str = concat!(
     "INSERT INTO replica (id, label, address, renewed_at, lease_until)
     SELECT value ->> 0, value ->> 1, value ->> 2, ",
@@ -36,7 +36,8 @@ const REGISTER: &str = concat!(
     now!(),
     " + (value ->> 3) FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO UPDATE SET label = excluded.label, address = excluded.address,
-        renewed_at = excluded.renewed_at, lease_until = excluded.lease_until"
+        renewed_at = excluded.renewed_at, lease_until = excluded.lease_until, fence = fence + 1
+    RETURNING fence"
 );
 
 const RENEW: &str = concat!(
@@ -48,7 +49,16 @@ const RENEW: &str = concat!(
     now!()
 );
 
-const DRAIN: &str = "UPDATE replica SET draining = 1 WHERE id IN (SELECT value FROM json_each(?1))";
+const DRAIN: &str = concat!(
+    "UPDATE replica SET draining = w.value ->> 1,
+        draining_since = CASE WHEN w.value ->> 1 THEN coalesce(draining_since, ",
+    now!(),
+    ") END FROM json_each(?1) w WHERE replica.id = w.value ->> 0"
+);
+
+const DRAINING: &str = concat!("SELECT count(*) FROM replica WHERE draining AND lease_until > ", now!());
+
+const HELD: &str = "SELECT id, generation FROM agent_session WHERE replica_id = ?1";
 
 /// It says so itself, so it was alive until now; and no return window applies to it.
 const RETIRE: &str = concat!(
@@ -69,10 +79,13 @@ const DOOMED: &str = concat!(
     " - ?1 END ORDER BY s.id LIMIT ?3"
 );
 
+/// Whoever holds nothing, once its lease lapsed the first number of microseconds ago and it was last heard of the second.
 const FORGET: &str = concat!(
     "DELETE FROM replica WHERE lease_until <= ",
     now!(),
-    " - (SELECT value FROM json_each(?1))
+    " - (SELECT value ->> 0 FROM json_each(?1)) AND renewed_at <= ",
+    now!(),
+    " - (SELECT value ->> 1 FROM json_each(?1))
     AND NOT EXISTS (SELECT 1 FROM agent_session s WHERE s.replica_id = replica.id)"
 );
 
@@ -83,9 +96,12 @@ impl Replicas for SqliteStore {
         let row = json!([[id.to_string(), label, address, micros(ttl)]]);
         let mut change = self.database.change().await?;
         change.each(SUPERSEDE, &row).await?;
-        change.each(REGISTER, &row).await?;
+        let registered = change.rows(sqlx::query_as::<_, (i64,)>(REGISTER).bind(row.to_string())).await?;
         change.commit().await?;
-        Ok(Fence(1))
+        let &(fence,) = registered
+            .first()
+            .ok_or_else(|| Fault::failed(WHAT, "a registration came back without its row"))?;
+        Ok(Fence(fence))
     }
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
@@ -95,29 +111,31 @@ impl Replicas for SqliteStore {
         Ok(renewed > 0)
     }
 
-    async fn set_draining(&self, id: ReplicaId, _draining: bool) -> Result<(), Fault> {
-        self.mark(DRAIN, id).await
+    async fn set_draining(&self, id: ReplicaId, draining: bool) -> Result<(), Fault> {
+        self.mark(DRAIN, &json!([[id.to_string(), draining]])).await
     }
 
     async fn draining(&self) -> Result<u32, Fault> {
-        Ok(1)
+        let rows = self.database.rows(sqlx::query_as::<_, (u32,)>(DRAINING)).await?;
+        Ok(rows.first().map_or(0, |&(count,)| count))
     }
 
-    async fn held(&self, _: ReplicaId) -> Result<Vec<Held>, Fault> {
-        Ok(vec![])
+    async fn held(&self, id: ReplicaId) -> Result<Vec<Held>, Fault> {
+        let rows = self.database.rows(sqlx::query_as::<_, (i64, i64)>(HELD).bind(id.to_string())).await?;
+        Ok(rows.into_iter().map(held).collect())
     }
 
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
-        self.mark(RETIRE, id).await?;
+        self.mark(RETIRE, &json!([id.to_string()])).await?;
         // No window is longer than this one, so nobody is swept by it but those who have retired.
         self.sweep(id, Duration::MAX).await?;
         Ok(())
     }
 
-    async fn sweep(&self, _by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
+    async fn sweep(&self, by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
         let mut moved = 0;
         for _ in 0..SWEEP_STATEMENTS {
-            let count = self.sweep_some(return_window).await?;
+            let count = self.sweep_some(by, return_window).await?;
             if count == 0 {
                 break;
             }
@@ -128,22 +146,22 @@ impl Replicas for SqliteStore {
 }
 
 impl SqliteStore {
-    async fn sweep_some(&self, return_window: Duration) -> Result<u64, Fault> {
+    async fn sweep_some(&self, by: ReplicaId, return_window: Duration) -> Result<u64, Fault> {
         let mut change = self.database.change().await?;
         let query = sqlx::query_as::<_, (i64, i64)>(DOOMED)
             .bind(micros(return_window))
             .bind(micros(self.orphan_grace))
             .bind(SWEPT_AT_ONCE);
         let doomed = change.rows(query).await?;
-        leave(&mut change, &doomed, Left::Told).await?;
-        change.each(FORGET, &json!([micros(return_window)])).await?;
+        leave(&mut change, &doomed, Left::ToldBy(by)).await?;
+        change.each(FORGET, &json!([[micros(return_window), micros(REMEMBERED)]])).await?;
         change.commit().await?;
         Ok(doomed.len() as u64)
     }
 
-    async fn mark(&self, statement: &'static str, id: ReplicaId) -> Result<(), Fault> {
+    async fn mark(&self, statement: &'static str, row: &serde_json::Value) -> Result<(), Fault> {
         let mut change = self.database.change().await?;
-        change.each(statement, &json!([id.to_string()])).await?;
+        change.each(statement, row).await?;
         change.commit().await
     }
 }

@@ -1,9 +1,12 @@
 //! Claims, one after the other: who keeps the session, who replaces it, and what is told of it.
 
-use super::stage::{A, B, HOUR, Stage, key, on_every_store, replica};
+use super::{
+    invariants,
+    stage::{A, B, C, HOUR, Stage, key, on_every_store, replica},
+};
 use presence_api::event::Operation::Entered;
 use presence_core::{
-    ids::{Generation, ReplicaId, SessionId},
+    ids::{Generation, SessionId},
     replace::Holder,
 };
 use std::time::Duration;
@@ -18,6 +21,8 @@ on_every_store![
     the_session_of_a_draining_replica_is_handed_over,
     the_session_of_a_lapsed_replica_is_handed_over,
     the_session_of_an_unknown_replica_is_handed_over,
+    a_session_that_is_shed_is_handed_over_once,
+    a_shed_of_a_former_generation_marks_nothing,
     keys_are_claimed_independently,
 ];
 
@@ -111,9 +116,34 @@ async fn the_session_of_a_lapsed_replica_is_handed_over(stage: &Stage) {
 
 async fn the_session_of_an_unknown_replica_is_handed_over(stage: &Stage) {
     let key = key("ann", "math");
-    let first = stage.claim(&key, ReplicaId(0xdead)).await.held;
+    let first = stage.claim_of_nobody(&key).await;
     let second = stage.claim(&key, B).await.held;
     assert_handed_over(stage, first.session_id, second.session_id).await;
+}
+
+async fn a_session_that_is_shed_is_handed_over_once(stage: &Stage) {
+    let (ann, ben) = (key("ann", "math"), key("ben", "math"));
+    let shed = stage.claim(&ann, A).await.held;
+    let stays = stage.claim(&ben, A).await.held;
+    stage.store.shed(&[shed]).await.unwrap();
+    stage.store.shed(&[shed]).await.unwrap();
+    let handed = stage.claim(&ann, B).await;
+    assert_eq!(handed.held.session_id, shed.session_id);
+    assert_eq!(handed.previous.map(|holder| holder.replica_id), Some(A));
+    assert_ne!(stage.claim(&ben, B).await.held.session_id, stays.session_id, "it was not shed");
+    // The mark went with the claim.
+    assert_ne!(stage.claim(&ann, C).await.held.session_id, shed.session_id);
+    assert_eq!(stage.events().await, [(Entered, shed.session_id), (Entered, stays.session_id)]);
+    invariants::assert_hold(stage, &ann.classroom_id).await;
+}
+
+async fn a_shed_of_a_former_generation_marks_nothing(stage: &Stage) {
+    let key = key("ann", "math");
+    let old = stage.claim(&key, A).await.held;
+    let new = stage.claim(&key, A).await.held;
+    stage.store.shed(&[old]).await.unwrap();
+    stage.store.shed(&[]).await.unwrap();
+    assert_ne!(stage.claim(&key, B).await.held.session_id, new.session_id);
 }
 
 async fn assert_handed_over(stage: &Stage, from: SessionId, to: SessionId) {

@@ -9,7 +9,7 @@ use presence::{
     adapters::session_store_postgres::{PostgresOptions, PostgresStore},
     ports::{
         Fault,
-        session_store::{Claimed, Due, Outbox, Replicas, SessionStore},
+        session_store::{Claim, Claimed, Due, Outbox, Replicas, SessionStore},
     },
 };
 use presence_api::event::Operation::Entered;
@@ -214,6 +214,34 @@ async fn a_claim_sees_what_was_committed_while_it_waited_for_the_row() {
         .await;
 }
 
+/// On one thread, both claims share a statement: one waits for its row, and the other comes after it.
+#[tokio::test]
+async fn a_claim_whose_lease_lapses_while_it_waits_takes_nothing() {
+    Stage::postgres()
+        .await
+        .play(async |stage| {
+            let (ann, ben) = (key("ann", "math"), key("ben", "math"));
+            let held = stage.claim(&ann, B).await.held;
+            let Served { store, _running } = serve(stage.url()).await;
+            let (mut admin, mut locker) = (connect(stage.url()).await, connect(stage.url()).await);
+            execute(&mut locker, "BEGIN; SELECT FROM agent_session FOR UPDATE").await;
+            let meanwhile = async {
+                blocked_backend(&mut admin).await;
+                execute(&mut admin, &format!("UPDATE replica SET lease_until = now() WHERE id = '{A}'"))
+                    .await;
+                execute(&mut locker, "ROLLBACK").await;
+            };
+            let claims = async { tokio::join!(store.claim(claim(&ann, A)), store.claim(claim(&ben, A))) };
+            let ((late, later), ()) = tokio::join!(claims, meanwhile);
+            assert_unavailable(&late);
+            assert_unavailable(&later);
+            assert_eq!(store.held(A).await.unwrap(), []);
+            assert_eq!(store.held(B).await.unwrap(), [held]);
+            assert_eq!(stage.events().await, [(Entered, held.session_id)]);
+        })
+        .await;
+}
+
 /// On one thread, both claims are asked for before the first is begun, so they share a statement.
 #[tokio::test]
 async fn a_deadlock_with_somebody_else_is_lost_and_tried_again() {
@@ -267,9 +295,11 @@ async fn a_role_without_ddl_can_serve() {
             let served = serve(url.as_str()).await;
             let store = &served.store;
             let key = key("ann", "math");
-            store.register(&super::stage::replica(A), HOUR).await.unwrap();
-            store.claim(claim(&key, A)).await.unwrap();
+            let fence = store.register(&super::stage::replica(A), HOUR).await.unwrap();
+            let first = store.claim(Claim { fence, ..claim(&key, A) }).await.unwrap().held;
+            store.shed(&[first]).await.unwrap();
             let held = store.claim(claim(&key, B)).await.unwrap().held;
+            assert_eq!((store.held(B).await.unwrap(), store.draining().await.unwrap()), (vec![held], 0));
             assert!(store.release(release(held)).await.unwrap());
             assert_eq!(store.roster(&key.classroom_id).await.unwrap().total, 0);
             store.set_draining(A, true).await.unwrap();

@@ -2,9 +2,9 @@
 
 use super::{
     invariants,
-    stage::{A, B, C, HOUR, Stage, Wishes, classroom, key, on_every_store, replica},
+    stage::{A, B, C, HOUR, Stage, Wishes, claim, classroom, key, on_every_store, replica},
 };
-use presence::ports::session_store::Replica;
+use presence::ports::session_store::{Claim, Due, Replica};
 use presence_api::event::Operation::{Entered, Left};
 use presence_core::ids::ReplicaId;
 use std::time::Duration;
@@ -20,6 +20,10 @@ on_every_store![
     a_retired_replica_is_swept_at_once_and_nobody_else,
     sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while,
     a_draining_replica_that_registers_again_still_drains,
+    a_replica_that_no_longer_drains_holds_what_it_has,
+    those_who_drain_are_counted_while_they_have_a_lease,
+    a_replica_learns_what_it_holds,
+    the_sweeper_publishes_what_it_swept,
 ];
 
 async fn a_lease_is_renewed_while_it_lasts_and_had_anew_by_registering(stage: &Stage) {
@@ -130,7 +134,7 @@ async fn a_retired_replica_is_swept_at_once_and_nobody_else(stage: &Stage) {
 
 async fn sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while(stage: &Stage) {
     let key = key("ann", "math");
-    stage.claim(&key, ReplicaId(0xdead)).await;
+    stage.claim_of_nobody(&key).await;
     assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 0, "it may be about to register");
     let impatient = Wishes { orphan_grace: Duration::ZERO, ..Wishes::default() };
     let impatient = stage.store_that(impatient).await;
@@ -142,7 +146,63 @@ async fn sessions_of_a_replica_that_nobody_knows_are_swept_after_a_while(stage: 
 async fn a_draining_replica_that_registers_again_still_drains(stage: &Stage) {
     let key = key("ann", "math");
     stage.store.set_draining(A, true).await.unwrap();
-    stage.store.register(&replica(A), HOUR).await.unwrap();
-    let first = stage.claim(&key, A).await.held;
+    let fence = stage.store.register(&replica(A), HOUR).await.unwrap();
+    assert_eq!(stage.store.draining().await.unwrap(), 1);
+    let first = stage.store.claim(Claim { fence, ..claim(&key, A) }).await.unwrap().held;
     assert_eq!(stage.claim(&key, B).await.held.session_id, first.session_id);
+}
+
+async fn a_replica_that_no_longer_drains_holds_what_it_has(stage: &Stage) {
+    let key = key("ann", "math");
+    stage.store.set_draining(A, true).await.unwrap();
+    let first = stage.claim(&key, A).await.held;
+    stage.store.set_draining(A, false).await.unwrap();
+    stage.store.set_draining(A, false).await.unwrap();
+    assert_eq!(stage.store.draining().await.unwrap(), 0);
+    assert_ne!(stage.claim(&key, B).await.held.session_id, first.session_id);
+}
+
+async fn those_who_drain_are_counted_while_they_have_a_lease(stage: &Stage) {
+    let store = &stage.store;
+    assert_eq!(store.draining().await.unwrap(), 0);
+    store.set_draining(A, true).await.unwrap();
+    store.set_draining(B, true).await.unwrap();
+    store.set_draining(ReplicaId(0xdead), true).await.unwrap();
+    assert_eq!(store.draining().await.unwrap(), 2);
+    assert!(store.renew(B, Duration::ZERO).await.unwrap());
+    assert_eq!(store.draining().await.unwrap(), 1);
+    store.retire(A).await.unwrap();
+    assert_eq!(store.draining().await.unwrap(), 0);
+}
+
+async fn a_replica_learns_what_it_holds(stage: &Stage) {
+    let (ann, ben, cid) = (key("ann", "math"), key("ben", "art"), key("cid", "art"));
+    assert_eq!(stage.store.held(A).await.unwrap(), []);
+    let kept = stage.claim(&ann, A).await.held;
+    stage.claim(&ben, A).await;
+    let gone = stage.claim(&cid, A).await.held;
+    let taken = stage.claim(&ben, B).await.held;
+    assert!(stage.release(gone).await);
+    assert_eq!(stage.store.held(A).await.unwrap(), [kept]);
+    assert_eq!(stage.store.held(B).await.unwrap(), [taken]);
+}
+
+async fn the_sweeper_publishes_what_it_swept(stage: &Stage) {
+    let (ann, ben) = (key("ann", "math"), key("ben", "math"));
+    let swept = stage.claim(&ann, A).await.held;
+    let retired = stage.claim(&ben, B).await.held;
+    publish_all(stage).await;
+    assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
+    assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 1);
+    stage.store.retire(B).await.unwrap();
+    for (replica, session) in [(C, swept), (B, retired)] {
+        let due = stage.store.due(Due::Of(replica), 10).await.unwrap();
+        let due: Vec<_> = due.iter().map(|event| (event.operation, event.session_id)).collect();
+        assert_eq!(due, [(Left, session.session_id)], "{replica}");
+    }
+}
+
+async fn publish_all(stage: &Stage) {
+    let positions: Vec<_> = stage.waiting().await.iter().map(|event| event.position).collect();
+    stage.store.published(&positions).await.unwrap();
 }

@@ -29,6 +29,7 @@ async fn a_full_disk_refuses_claims_and_loses_none_that_it_acknowledged() {
     let roomy = SqliteOptions::new(folder.path().join("presence.db"));
     let tight = SqliteOptions { max_bytes: Some(256 * 1024), ..roomy.clone() };
     let Served { store, running } = serve(&tight).await;
+    store.register(&replica(A), HOUR).await.unwrap();
     let room = classroom("math");
     let mut acknowledged = Vec::new();
     let refused = loop {
@@ -61,6 +62,7 @@ async fn what_was_acknowledged_is_there_after_a_restart_and_ids_go_on() {
     drop((store, running));
     let Served { store, running: _running } = serve(&options).await;
     assert_eq!(store.find(&ann).await.unwrap().map(|holder| holder.session_id), Some(first.session_id));
+    store.register(&replica(B), HOUR).await.unwrap();
     assert!(store.claim(claim(&ben, B)).await.unwrap().held.session_id > last.session_id);
 }
 
@@ -70,6 +72,7 @@ async fn nobody_else_can_read_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions::new(folder.path().join("data/presence.db"));
     let Served { store, running: _running } = serve(&options).await;
+    store.register(&replica(A), HOUR).await.unwrap();
     store.claim(claim(&key("ann", "math"), A)).await.unwrap();
     assert_eq!(mode(&folder.path().join("data")), 0o700);
     for file in ["presence.db", "presence.db-wal", "presence.db-shm"] {

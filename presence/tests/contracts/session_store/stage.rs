@@ -17,8 +17,12 @@ use presence_core::{
     page::Limit,
     session::Held,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions,
+    sqlite::SqliteConnectOptions,
+};
 use std::{
+    path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -115,6 +119,24 @@ impl Stage {
         }
     }
 
+    /// Does to the database what no store would do.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match &self.ground {
+            Ground::Postgres { url } => {
+                let mut connection = connect(url).await;
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Ground::Sqlite { folder } => {
+                let mut connection =
+                    SqliteConnectOptions::new().filename(database_file(folder)).connect().await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    }
+
     /// The address of the database, on PostgreSQL.
     pub(crate) fn url(&self) -> &str {
         match &self.ground {
@@ -147,6 +169,15 @@ impl Stage {
         let resume = Some(session);
         let claim = Claim { resume, ..claim(key, replica_id) };
         self.store.claim(claim).await.unwrap()
+    }
+
+    /// As a process of the release before, or a claim that was under way when the replica's row went.
+    pub(crate) async fn claim_of_nobody(&self, key: &SessionKey) -> Held {
+        let nobody = ReplicaId(0xdead);
+        self.store.register(&replica(nobody), HOUR).await.unwrap();
+        let held = self.claim(key, nobody).await.held;
+        self.execute(&format!("DELETE FROM replica WHERE id = '{nobody}'")).await;
+        held
     }
 
     pub(crate) async fn release(&self, held: Held) -> bool {
@@ -198,13 +229,17 @@ async fn open(ground: &Ground, wishes: Wishes) -> Opened {
                 timeout: Duration::from_secs(30),
                 retention,
                 orphan_grace,
-                ..SqliteOptions::new(folder.path().join("presence.db"))
+                ..SqliteOptions::new(database_file(folder))
             };
             let (store, run) = SqliteStore::open(&options).await.unwrap();
             let counted = Arc::clone(&store);
             (store, Box::new(move || counted.statements()), run)
         }
     }
+}
+
+fn database_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("presence.db")
 }
 
 /// The URL of a new, empty database.
@@ -252,6 +287,7 @@ pub(crate) fn key(agent: &str, room: &str) -> SessionKey {
     }
 }
 
+/// As a replica that has registered once.
 pub(crate) fn claim(key: &SessionKey, replica_id: ReplicaId) -> Claim {
     Claim { key: key.clone(), replica_id, fence: Fence(1), resume: None }
 }
