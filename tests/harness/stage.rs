@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::FutureExt;
-use presence_api::history::Act;
+use presence_api::history::{Act, Entry};
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 use tempfile::TempDir;
 
@@ -119,6 +119,14 @@ impl Play {
         Ok(())
     }
 
+    /// More clients enter, in classrooms of their own.
+    pub fn more_enter(&mut self, agents: usize, prefix: &str, manner: &Manner) -> Result<()> {
+        for number in 0..agents {
+            self.crowd.enter(&format!("{prefix}{number}"), &format!("{prefix}-{}", number % 3), manner)?;
+        }
+        Ok(())
+    }
+
     /// Lets so many more connects succeed before it goes on: a load that is counted, not timed.
     pub async fn go_on_for(&self, connects: usize) -> Result<()> {
         let history = &self.cluster.history;
@@ -152,6 +160,11 @@ impl Play {
 
     /// The end of every scenario: the faults are over by now.
     pub async fn end(&mut self) -> Result<()> {
+        self.end_judged(|history| judge(history, &DEMANDED)).await
+    }
+
+    /// The same, with a judge of the scenario's own.
+    pub async fn end_judged(&mut self, judge: impl Fn(&[Entry]) -> Result<()>) -> Result<()> {
         let settled = self.settle().await;
         if settled.is_err() {
             // What there is says more than nothing. Why it cannot be read is known already.
@@ -159,7 +172,7 @@ impl Play {
         }
         self.witness.write(&self.cluster.history);
         let history = self.cluster.history.whole()?;
-        let judged = judge(&history, &DEMANDED);
+        let judged = judge(&history);
         let logs = self.cluster.objections()?;
         let objections = [
             settled.err().map(|error| format!("it did not settle: {error:#}")),
