@@ -3,6 +3,7 @@
 
 use crate::{
     frame::{Opcode, Scanner, masked_pong, masked_text},
+    handshake,
     tally::{Counted, Tally},
     tick::Tick,
 };
@@ -16,14 +17,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
-
-/// The key and answer of RFC 6455's own example: nothing here needs a random one.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-const LONGEST_ANSWER: usize = 4096;
 
 /// Where to connect, and with what. One token serves all: agents differ by label.
 #[derive(Clone)]
@@ -60,10 +56,8 @@ struct Ear {
 impl Agent {
     /// Returns once `connect_success` is there.
     pub(crate) async fn connect(target: &Target, guest: &Guest, tally: &Arc<Tally>) -> Result<Self> {
-        let tcp = TcpStream::connect(target.address).await.context("connect")?;
-        tcp.set_nodelay(true).context("set TCP_NODELAY")?;
+        let tcp = handshake::open(target.address).await?;
         let mut agent = Self { tcp, scanner: Scanner::default(), ear: Ear::default(), tally: tally.clone() };
-        agent.shake_hands(target.address).await?;
         let request = ClientFrame::ConnectRequest(ConnectRequest {
             agent_label: guest.label.clone(),
             classroom_id: guest.classroom.clone(),
@@ -79,27 +73,6 @@ impl Agent {
             poll_fn(|cx| agent.poll_read(cx)).await;
         }
         Ok(agent)
-    }
-
-    async fn shake_hands(&mut self, address: SocketAddr) -> Result<()> {
-        let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-        );
-        self.tcp.write_all(request.as_bytes()).await.context("send the handshake")?;
-        let mut answer = Vec::with_capacity(512);
-        // Nothing follows the answer before the connect request is sent.
-        while !answer.ends_with(b"\r\n\r\n") {
-            let read = self.tcp.read_buf(&mut answer).await.context("read the handshake's answer")?;
-            if read == 0 || answer.len() > LONGEST_ANSWER {
-                break;
-            }
-        }
-        let answer = String::from_utf8_lossy(&answer);
-        if !answer.starts_with("HTTP/1.1 101 ") || !answer.contains(ACCEPT) {
-            bail!("no WebSocket: {}", answer.lines().next().unwrap_or("no answer"));
-        }
-        Ok(())
     }
 
     /// Reads until the socket ends; says why it did.

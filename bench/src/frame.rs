@@ -150,6 +150,11 @@ pub(crate) fn masked_pong(payload: &[u8]) -> Vec<u8> {
     masked(0x8a, payload)
 }
 
+/// Good-bye; with 1000, or with the code that is answered.
+pub(crate) fn masked_close(code: u16) -> Vec<u8> {
+    masked(0x88, &code.to_be_bytes())
+}
+
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 14);
     frame.push(first);
@@ -247,6 +252,7 @@ mod tests {
     fn a_client_frame_is_masked_with_zero() {
         assert_eq!(masked_text(b"hi"), [0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
         assert_eq!(masked_pong(&[]), [0x8a, 0x80, 0, 0, 0, 0]);
+        assert_eq!(masked_close(1000), [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
         assert_eq!(masked_text(&[0; 126])[..4], [0x81, 0xfe, 0, 126]);
         assert_eq!(masked_text(&vec![0; 65_536])[..10], [0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0]);
     }

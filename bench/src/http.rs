@@ -1,4 +1,4 @@
-//! `GET` from the server's metrics port, and what is in its metrics.
+//! `GET` from a server's ports, and what is in its metrics.
 
 use anyhow::{Context, Result, bail};
 use std::{net::SocketAddr, time::Duration};
@@ -13,16 +13,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The body, if the answer is 200.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<String> {
-    tokio::time::timeout(PATIENCE, exchange(address, path))
+    bounded(address, path, "").await
+}
+
+/// The same, with a token.
+pub(crate) async fn get_as(address: SocketAddr, path: &str, token: &str) -> Result<String> {
+    bounded(address, path, &format!("Authorization: Bearer {token}\r\n")).await
+}
+
+async fn bounded(address: SocketAddr, path: &str, more: &str) -> Result<String> {
+    tokio::time::timeout(PATIENCE, exchange(address, path, more))
         .await
         .with_context(|| format!("GET {path}: no answer within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("GET {path}"))
 }
 
-async fn exchange(address: SocketAddr, path: &str) -> Result<String> {
+async fn exchange(address: SocketAddr, path: &str, more: &str) -> Result<String> {
     let mut tcp = TcpStream::connect(address).await?;
     // HTTP/1.0, so that the body is not chunked and ends with the connection.
-    tcp.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{more}\r\n");
+    tcp.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     tcp.take(LONGEST).read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of head")?;

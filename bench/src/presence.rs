@@ -8,11 +8,16 @@ use crate::{
     services::{Database, STREAM, Services},
 };
 use anyhow::{Context, Result, bail};
+use presence_api::http::{Attendance, Stay};
+use presence_core::close::Reason;
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tempfile::TempDir;
 
@@ -20,11 +25,21 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct Presence {
     pub(crate) process: Process,
-    public: SocketAddr,
+    pub(crate) public: SocketAddr,
     metrics: SocketAddr,
+    home: Arc<Home>,
+}
+
+/// What replicas share: a store and a bus, a folder with the key that signs tokens, a token.
+#[derive(Debug)]
+struct Home {
+    program: PathBuf,
+    settings: Settings,
     token: Arc<str>,
+    /// Replicas that were started here so far.
+    started: AtomicUsize,
     _database: Option<Database>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 type Settings = Vec<(&'static str, String)>;
@@ -32,13 +47,84 @@ type Settings = Vec<(&'static str, String)>;
 impl Presence {
     /// On PostgreSQL and NATS; without them alone, on SQLite and its own bus. Returns once it is ready.
     pub(crate) async fn start(services: Option<&Services>) -> Result<Self> {
-        let program = program()?;
-        let folder = tempfile::tempdir().context("make a folder for the server")?;
+        Self::at(Arc::new(Home::open(services).await?)).await
+    }
+
+    /// So many replicas on one database and one stream.
+    pub(crate) async fn start_many(services: &Services, replicas: usize) -> Result<Vec<Self>> {
+        let home = Arc::new(Home::open(Some(services)).await?);
+        let mut started = Vec::with_capacity(replicas);
+        for _ in 0..replicas {
+            started.push(Self::at(home.clone()).await?);
+        }
+        Ok(started)
+    }
+
+    /// Another replica beside this one. Returns once it is ready.
+    pub(crate) async fn start_beside(&self) -> Result<Self> {
+        Self::at(self.home.clone()).await
+    }
+
+    async fn at(home: Arc<Home>) -> Result<Self> {
+        let number = home.started.fetch_add(1, Ordering::Relaxed);
         let [public, internal, metrics] = free_addresses()?;
-        let mut env: Settings = vec![
+        let mut env = home.settings.clone();
+        env.extend([
+            ("PRESENCE_REPLICA__LABEL", format!("bench-{number}")),
             ("PRESENCE_PUBLIC__ADDR", public.to_string()),
             ("PRESENCE_INTERNAL__ADDR", internal.to_string()),
             ("PRESENCE_METRICS__ADDR", metrics.to_string()),
+        ]);
+        let log = home.folder.path().join(format!("presence-{number}.log"));
+        let mut process = Process::start(&home.program, &["serve"], &env, log)?;
+        process.wait_for("readiness", async |_| http::get(metrics, "/readyz").await.ok()).await?;
+        Ok(Self { process, public, metrics, home })
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        Target { address: self.public, token: self.token() }
+    }
+
+    pub(crate) fn token(&self) -> Arc<str> {
+        self.home.token.clone()
+    }
+
+    /// Sockets that it closed for this reason.
+    pub(crate) async fn closes(&self, reason: Reason) -> Result<f64> {
+        let page = http::get(self.metrics, "/metrics").await?;
+        let label = format!("{{reason=\"{}\"}}", reason.row().name);
+        let lines: Vec<&str> = page.lines().filter(|line| line.contains(&label)).collect();
+        Ok(http::metric(&lines.join("\n"), "closes").unwrap_or_default())
+    }
+
+    /// Who was in a classroom, and from when to when.
+    pub(crate) async fn attendance(&self, classroom: &str) -> Result<Vec<Stay>> {
+        const PAGE: usize = 1_000;
+        let (mut stays, mut after) = (vec![], 0);
+        loop {
+            let path = format!("/api/v1/classrooms/{classroom}/attendance?after={after}&limit={PAGE}");
+            let body = http::get_as(self.public, &path, &self.token()).await?;
+            let page: Attendance = serde_json::from_str(&body).context("understand the attendance")?;
+            stays.extend(page.stays);
+            match page.next {
+                Some(next) if next > after => after = next,
+                _ => return Ok(stays),
+            }
+        }
+    }
+
+    /// Statements that the store has run so far; none where they are not counted.
+    pub(crate) async fn statements(&self) -> Result<Option<f64>> {
+        let page = http::get(self.metrics, "/metrics").await?;
+        Ok(http::metric(&page, "store_statements"))
+    }
+}
+
+impl Home {
+    async fn open(services: Option<&Services>) -> Result<Self> {
+        let program = program()?;
+        let folder = tempfile::tempdir().context("make a folder for the server")?;
+        let mut settings: Settings = vec![
             ("PRESENCE_DATA_DIR", folder.path().display().to_string()),
             ("PRESENCE_LOG__LEVEL", "warn".into()),
             ("PRESENCE_LOG__FORMAT", "json".into()),
@@ -49,29 +135,16 @@ impl Presence {
         match (services, &database) {
             (Some(services), Some(database)) => {
                 services.forget_stream().await;
-                env.push(("PRESENCE_STORE__URL", database.url.clone()));
-                env.push(("PRESENCE_BUS__URL", services.nats.clone()));
-                env.push(("PRESENCE_BUS__STREAM", STREAM.into()));
+                settings.push(("PRESENCE_STORE__URL", database.url.clone()));
+                settings.push(("PRESENCE_BUS__URL", services.nats.clone()));
+                settings.push(("PRESENCE_BUS__STREAM", STREAM.into()));
             }
-            _ => env.push(("PRESENCE_BUS__URL", "in-process".into())),
+            _ => settings.push(("PRESENCE_BUS__URL", "in-process".into())),
         }
-        command(&program, &["migrate"], &env)?;
+        command(&program, &["migrate"], &settings)?;
         let mint = ["token", "--account", "bench", "--audience", "bench.example", "--ttl", "2h"];
-        let token = command(&program, &mint, &env)?.trim().into();
-        let log = folder.path().join("presence.log");
-        let mut process = Process::start(&program, &["serve"], &env, log)?;
-        process.wait_for("readiness", async |_| http::get(metrics, "/readyz").await.ok()).await?;
-        Ok(Self { process, public, metrics, token, _database: database, _folder: folder })
-    }
-
-    pub(crate) fn target(&self) -> Target {
-        Target { address: self.public, token: self.token.clone() }
-    }
-
-    /// Statements that the store has run so far; none where they are not counted.
-    pub(crate) async fn statements(&self) -> Result<Option<f64>> {
-        let page = http::get(self.metrics, "/metrics").await?;
-        Ok(http::metric(&page, "store_statements"))
+        let token = command(&program, &mint, &settings)?.trim().into();
+        Ok(Self { program, settings, token, started: AtomicUsize::new(0), _database: database, folder })
     }
 }
 

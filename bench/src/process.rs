@@ -3,10 +3,12 @@
 
 use crate::machine;
 use anyhow::{Context, Result, bail};
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -71,6 +73,27 @@ impl Process {
                 bail!("no {what} within {} s; the server said:\n{}", PATIENCE.as_secs(), self.said());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).context("its id is no process id")?;
+        kill_process(id, signal).with_context(|| format!("send a signal to process {id:?}"))
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
+        const LOOK_EVERY: Duration = Duration::from_millis(10);
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().context("look after the server")? {
+                return Ok(status);
+            }
+            if started.elapsed() > within {
+                bail!("the server still runs after {} s; it said:\n{}", within.as_secs(), self.said());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

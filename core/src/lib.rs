@@ -2,10 +2,11 @@
 //!
 //! Pure: no runtime, no database, no clock, no randomness (the manifest proves it). Time, ids and generations arrive
 //! as arguments; decisions leave as enums. Read `ids` for the vocabulary, `session` for the life of one socket,
-//! `replace` for two sockets of one agent, `reconcile` for rows without sockets and sockets without rows, `close` for
-//! every way it ends.
+//! `replace` for two sockets of one agent, `drain` for letting go of many, `reconcile` for rows without sockets and
+//! sockets without rows, `close` for every way it ends.
 
 pub mod close;
+pub mod drain;
 pub mod ids;
 pub mod page;
 pub mod reconcile;

@@ -48,6 +48,8 @@ enum Phase {
         held: Held,
         since: Time,
         until: Time,
+        /// Set while this replica lets go: when it waits no longer.
+        leave_by: Option<Time>,
     },
     /// The client was told to go, and has its new socket: this one owns nothing any more, and hears nothing; the
     /// client closes it.
@@ -65,7 +67,9 @@ struct Live {
     ping_at: Time,
     pong_by: Option<Time>,
     expires: Time,
-    /// Set once the client was told to connect elsewhere: when this socket closes regardless.
+    /// The client was told to connect elsewhere.
+    told: bool,
+    /// Set while this replica lets go: when this socket closes regardless.
     leave_by: Option<Time>,
 }
 
@@ -104,6 +108,10 @@ pub enum Input {
     Drain {
         until: Time,
     },
+    /// This replica has too many: the client is asked to go, and nothing happens to it if it does not.
+    Shed,
+    /// This replica lets go no longer: whoever is still here may stay.
+    Stay,
     /// A deadline may have passed.
     Tick,
 }
@@ -166,7 +174,8 @@ impl Session {
     /// When to come back with `Tick` at the latest.
     pub fn wakes(&self) -> Option<Time> {
         match &self.phase {
-            Phase::Opening { until } | Phase::Lost { until, .. } | Phase::Yielded { until } => Some(*until),
+            Phase::Opening { until } | Phase::Yielded { until } => Some(*until),
+            Phase::Lost { until, leave_by, .. } => Some(leave_by.unwrap_or(*until).min(*until)),
             Phase::Live(live) => {
                 let deadlines = [Some(live.ping_at), live.pong_by, live.leave_by, Some(live.expires)];
                 deadlines.into_iter().flatten().min()
@@ -199,7 +208,7 @@ impl Session {
             Phase::Opening { until } => opening(until, input, now),
             Phase::Claiming => claiming(input, rules, now),
             Phase::Live(live) => live.step(input, rules, now),
-            Phase::Lost { held, since, until } => lost(held, since, until, input, now),
+            lost @ Phase::Lost { .. } => waiting(lost, input, now),
             Phase::Yielded { until } => yielded(until, input, now),
             Phase::Gone => (Phase::Gone, vec![]),
         };
@@ -228,6 +237,8 @@ fn opening(until: Time, input: Input, now: Time) -> (Phase, Effects) {
         | Input::Replaced
         | Input::Disowned
         | Input::Evicted
+        | Input::Shed
+        | Input::Stay
         | Input::Tick => (Phase::Opening { until }, vec![]),
     }
 }
@@ -236,7 +247,8 @@ fn claiming(input: Input, rules: &Rules, now: Time) -> (Phase, Effects) {
     match input {
         Input::Connected { held, expires } => {
             let ping_at = now.after(rules.ping_interval);
-            let live = Live { held, heard: now, ping_at, pong_by: None, expires, leave_by: None };
+            let live =
+                Live { held, heard: now, ping_at, pong_by: None, expires, told: false, leave_by: None };
             (Phase::Live(live), vec![])
         }
         Input::Refused(reason) => closed(reason),
@@ -261,12 +273,16 @@ impl Live {
             Input::Disowned => {
                 return (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::SessionLost)]);
             }
+            // Whoever was asked before is told again: now there is a deadline.
             Input::Drain { until } if self.leave_by.is_none() => {
                 self.leave_by = Some(until);
-                return (Phase::Live(self), vec![Effect::Tell(Reason::Terminated)]);
+                return self.told_to_go();
             }
+            Input::Shed if !self.told => return self.told_to_go(),
+            Input::Stay => self.leave_by = None,
             Input::Tick => return self.tick(rules, now),
             Input::Drain { .. }
+            | Input::Shed
             | Input::Request
             | Input::Malformed(_)
             | Input::Connected { .. }
@@ -294,13 +310,20 @@ impl Live {
         (Phase::Live(self), vec![Effect::Ping])
     }
 
+    fn told_to_go(mut self) -> (Phase, Effects) {
+        self.told = true;
+        (Phase::Live(self), vec![Effect::Tell(Reason::Terminated)])
+    }
+
     /// Another socket has the session. A client that was told to go did as it was told, and closes this socket when
     /// it has the other one: it hears no reproach.
     fn yield_to_another(self, now: Time) -> (Phase, Effects) {
-        match self.leave_by {
-            Some(by) => (Phase::Yielded { until: by.min(now.after(YIELD_PATIENCE)) }, vec![Effect::Detach]),
-            None => (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::Replaced)]),
+        if !self.told {
+            return (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::Replaced)]);
         }
+        let patience = now.after(YIELD_PATIENCE);
+        let until = self.leave_by.map_or(patience, |by| by.min(patience));
+        (Phase::Yielded { until }, vec![Effect::Detach])
     }
 
     /// Ends the presence at once.
@@ -318,7 +341,7 @@ impl Live {
             return (Phase::Gone, effects);
         }
         let until = now.after(rules.leave_grace);
-        (Phase::Lost { held: self.held, since, until }, effects)
+        (Phase::Lost { held: self.held, since, until, leave_by: self.leave_by }, effects)
     }
 }
 
@@ -332,19 +355,25 @@ fn yielded(until: Time, input: Input, now: Time) -> (Phase, Effects) {
     }
 }
 
-fn lost(held: Held, since: Time, until: Time, input: Input, now: Time) -> (Phase, Effects) {
-    if matches!(input, Input::Replaced | Input::Disowned) {
-        return (Phase::Gone, vec![]);
+/// Without a socket. A replica that lets go waits on, since the agent may come back elsewhere, but not for longer than
+/// for everybody else.
+fn waiting(phase: Phase, input: Input, now: Time) -> (Phase, Effects) {
+    let Phase::Lost { held, since, until, mut leave_by } = phase else { return (phase, vec![]) };
+    match input {
+        Input::Replaced | Input::Disowned => return (Phase::Gone, vec![]),
+        Input::Drain { until } => leave_by = Some(until),
+        Input::Stay => leave_by = None,
+        _ => {}
     }
     let over = match input {
-        Input::Tick => now >= until,
-        Input::Drain { .. } => true,
+        Input::Tick | Input::Drain { .. } => now >= until || leave_by.is_some_and(|by| now >= by),
+        Input::Evicted => true,
         _ => false,
     };
     if over {
         (Phase::Gone, vec![Effect::Release { held, ended: since }])
     } else {
-        (Phase::Lost { held, since, until }, vec![])
+        (Phase::Lost { held, since, until, leave_by }, vec![])
     }
 }
 

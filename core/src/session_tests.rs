@@ -105,6 +105,14 @@ fn a_session_that_the_store_lost_is_given_back_by_nobody() {
 }
 
 #[test]
+fn a_session_that_waits_for_its_agent_can_be_ended() {
+    let mut lost = live(NEVER);
+    lost.step(Input::Broken, &RULES, Time(3));
+    assert_eq!(lost.step(Input::Evicted, &RULES, Time(4)), [release(3)]);
+    assert!(lost.is_gone());
+}
+
+#[test]
 fn a_pong_keeps_the_socket() {
     let mut session = live(NEVER);
     session.step(Input::Tick, &RULES, Time(30_000));
@@ -135,6 +143,62 @@ fn a_drained_socket_is_told_once_and_left_at_the_deadline() {
     assert_eq!(session.step(Input::Drain { until: Time(20_000) }, &RULES, Time(1)), []);
     let effects = session.step(Input::Tick, &RULES, Time(10_000));
     assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Terminated), release(10_000)]);
+}
+
+#[test]
+fn a_socket_that_is_shed_is_asked_once_and_may_stay() {
+    let mut session = live(NEVER);
+    assert_eq!(session.step(Input::Shed, &RULES, Time(0)), [Effect::Tell(Reason::Terminated)]);
+    assert_eq!(session.step(Input::Shed, &RULES, Time(1)), []);
+    assert_eq!(session.wakes(), Some(Time(30_000)), "only the next ping wakes it");
+    let mut drained = session.clone();
+    assert_eq!(session.step(Input::Replaced, &RULES, Time(500)), [Effect::Detach]);
+    assert!(session.has_yielded(), "it did as it was asked");
+    let told = drained.step(Input::Drain { until: Time(9_000) }, &RULES, Time(2));
+    assert_eq!(told, [Effect::Tell(Reason::Terminated)], "now there is a deadline");
+    assert_eq!(drained.wakes(), Some(Time(9_000)));
+}
+
+#[test]
+fn a_drain_that_is_called_off_closes_nobody_and_reproaches_nobody_for_going() {
+    let mut session = live(NEVER);
+    session.step(Input::Drain { until: Time(10_000) }, &RULES, Time(0));
+    assert_eq!(session.step(Input::Stay, &RULES, Time(1)), []);
+    assert_eq!(session.step(Input::Tick, &RULES, Time(10_000)), []);
+    let mut again = session.clone();
+    assert_eq!(session.step(Input::Replaced, &RULES, Time(11_000)), [Effect::Detach]);
+    let told = again.step(Input::Drain { until: Time(20_000) }, &RULES, Time(12_000));
+    assert_eq!(told, [Effect::Tell(Reason::Terminated)]);
+}
+
+#[test]
+fn a_drain_waits_for_a_lost_agent_until_its_grace_or_the_deadline_ends() {
+    let lost_at_3 = || {
+        let mut session = live(NEVER);
+        session.step(Input::Broken, &RULES, Time(3));
+        session
+    };
+    for (until, end) in [(Time(2_000), 2_000), (Time(9_000), 5_003)] {
+        let mut session = lost_at_3();
+        assert_eq!(session.step(Input::Drain { until }, &RULES, Time(10)), []);
+        assert_eq!(session.wakes(), Some(Time(end)));
+        assert_eq!(session.step(Input::Tick, &RULES, Time(end - 1)), []);
+        assert_eq!(session.step(Input::Tick, &RULES, Time(end)), [release(3)]);
+    }
+    let mut late = lost_at_3();
+    assert_eq!(late.step(Input::Drain { until: Time(10) }, &RULES, Time(10)), [release(3)]);
+    let mut stays = lost_at_3();
+    stays.step(Input::Drain { until: Time(2_000) }, &RULES, Time(10));
+    stays.step(Input::Stay, &RULES, Time(11));
+    assert_eq!(stays.wakes(), Some(Time(5_003)), "its grace is its own again");
+}
+
+#[test]
+fn a_connection_that_breaks_during_a_drain_waits_no_longer_than_the_drain() {
+    let mut session = live(NEVER);
+    session.step(Input::Drain { until: Time(2_000) }, &RULES, Time(0));
+    session.step(Input::Broken, &RULES, Time(3));
+    assert_eq!(session.step(Input::Tick, &RULES, Time(2_000)), [release(3)]);
 }
 
 #[test]
@@ -171,6 +235,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Disowned),
         Just(Input::Evicted),
         Just(Input::Drain { until: Time(50_000) }),
+        Just(Input::Shed),
+        Just(Input::Stay),
         Just(Input::Tick),
     ]
 }

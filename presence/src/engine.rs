@@ -1,18 +1,24 @@
 //! What the runner and the flows of a socket work with: the ports, this replica's live state, and the rules. Made once,
 //! by `app`.
 
-use crate::{deps::Deps, feeds::Feeds, hub::Hub, ledger::Ledger, lifecycle::tasks::Tasks, relay::Relay};
+use crate::{
+    deps::Deps,
+    feeds::Feeds,
+    hub::Hub,
+    ledger::Ledger,
+    lifecycle::{drain::Draining, tasks::Tasks},
+    relay::Relay,
+};
 use presence_core::{
     close::Reason,
     ids::{Fence, ReplicaId},
     session::Rules,
-    time::{Time, UnixMicros, millis},
+    time::{Time, UnixMicros},
 };
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering::Relaxed},
 };
-use tokio_util::sync::CancellationToken;
 
 #[derive(Debug)]
 pub struct Engine {
@@ -26,8 +32,8 @@ pub struct Engine {
     pub relay: Arc<Relay>,
     pub feeds: Feeds,
     pub tasks: Tasks,
-    /// Cancelled when this replica begins to let go of its sockets: nobody enters any more.
-    pub draining: CancellationToken,
+    /// Whether this replica lets go of its sockets: nobody enters then.
+    pub draining: Draining,
 }
 
 /// The fence under which this replica acts now. Whoever asks for something reads it when the wish is heard, not when it
@@ -50,11 +56,6 @@ impl Engine {
     pub fn moment(&self, at: UnixMicros) -> Time {
         let ahead = at.0.saturating_sub(self.deps.clock.wall().0) / 1_000;
         self.deps.clock.now().after(u64::try_from(ahead).unwrap_or(0))
-    }
-
-    /// When a socket that is told now to go is closed regardless.
-    pub fn drain_deadline(&self) -> Time {
-        self.deps.clock.now().after(millis(self.deps.config.session.drain_timeout.0))
     }
 
     /// When a client should come back, spread over the window that the table gives.

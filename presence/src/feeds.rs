@@ -52,10 +52,21 @@ impl Feeds {
 
     async fn run(self, room: Arc<Room>, mut subscription: Subscription) {
         let mut linger = tokio::time::interval(LINGER);
+        // Two ticks that were late together are not two looks.
+        linger.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         linger.tick().await;
         let mut was_empty = false;
         loop {
             tokio::select! {
+                // First, or a classroom that others never stop talking in would be heard for ever; it comes seldom.
+                biased;
+                _ = linger.tick() => {
+                    let is_empty = room.is_empty();
+                    if is_empty && was_empty && self.hub.retire(&room) {
+                        return;
+                    }
+                    was_empty = is_empty;
+                }
                 arrival = subscription.arrivals.next() => match arrival {
                     Some(Arrival::Event(event)) => {
                         let (delivered, overflowed) = room.deliver(&event);
@@ -66,13 +77,6 @@ impl Feeds {
                     Some(Arrival::Gap { position }) => self.resync(&room, position).await,
                     None => subscription = self.listen_again(&room).await,
                 },
-                _ = linger.tick() => {
-                    let is_empty = room.is_empty();
-                    if is_empty && was_empty && self.hub.retire(&room) {
-                        return;
-                    }
-                    was_empty = is_empty;
-                }
             }
         }
     }

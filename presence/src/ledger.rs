@@ -7,7 +7,7 @@
 use crate::hub::{Command, Mailbox};
 use presence_core::{ids::SessionKey, session::Held, time::Time};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -47,6 +47,13 @@ impl Ledger {
     /// All of it, and since when.
     pub fn entries(&self) -> BTreeMap<Held, Time> {
         self.lock().iter().map(|(held, entry)| (*held, entry.since)).collect()
+    }
+
+    /// Those that have a socket.
+    pub fn with_sockets(&self) -> BTreeSet<Held> {
+        let entries = self.lock();
+        let has_socket = |entry: &Entry| entry.mailbox.upgrade().is_some_and(|mailbox| mailbox.has_socket());
+        entries.iter().filter(|(_, entry)| has_socket(entry)).map(|(held, _)| *held).collect()
     }
 
     /// Where the socket of a session hears commands, if it still has one.

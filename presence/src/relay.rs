@@ -3,10 +3,13 @@
 //! Flows nudge it and may wait for one event; nobody is stopped by a bus that is away. Events of a replica that died
 //! are published by whoever finds them waiting. See `docs/adr/0003-outbox.md`.
 
-use crate::ports::{
-    Fault,
-    bus::{Bus, Outgoing},
-    session_store::{Due, Outbox, Pending},
+use crate::{
+    crash,
+    ports::{
+        Fault,
+        bus::{Bus, Outgoing},
+        session_store::{Due, Outbox, Pending},
+    },
 };
 use futures_util::{StreamExt, stream};
 use presence_api::event::Operation;
@@ -32,6 +35,9 @@ const POLL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A round costs two statements, whatever it carries: rounds that follow each other closer than this would carry less.
 const PACE: Duration = Duration::from_millis(5);
+/// An event that was fetched longer ago may have been published by another replica since, so long ago that the stream no
+/// longer knows it: this process slept. It is fetched anew, if it still waits.
+const FRESH: Duration = Duration::from_secs(30);
 /// How many published events are remembered for those who ask late.
 const REMEMBERED: usize = 4096;
 
@@ -130,8 +136,10 @@ impl Relay {
         orphans.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let due = tokio::select! {
-                () = self.work.notified() => Due::Of(me),
+                // First, or a replica that is never without work would never look; it comes once a second.
+                biased;
                 _ = orphans.tick() => Due::OlderThan(ORPHANED_AFTER),
+                () = self.work.notified() => Due::Of(me),
             };
             // Whoever comes after a rest is not kept waiting.
             tokio::time::sleep_until(next_round).await;
@@ -153,13 +161,16 @@ impl Relay {
     /// Publishes what is due until nothing is, so that one nudge is enough for many events.
     pub async fn publish_all(&self, outbox: &dyn Outbox, bus: &dyn Bus, which: Due) -> Result<(), Fault> {
         loop {
+            let fresh_until = Instant::now() + FRESH;
             let due = outbox.due(which, BATCH).await?;
+            crash::point("relay.fetched");
             let fetched = due.len();
-            let (published, fault) = publish(bus, due).await;
+            let (published, fault) = publish(bus, due, fresh_until).await;
             let positions: Vec<_> = published.iter().map(|event| event.position).collect();
             if !positions.is_empty() {
                 self.mark_sent(&published);
                 self.published.inc_by(positions.len() as u64);
+                crash::point("relay.published");
                 outbox.published(&positions).await?;
             }
             if let Some(fault) = fault {
@@ -174,12 +185,12 @@ impl Relay {
 
 /// Publishes events of different keys side by side, those of one key one after the other. An event that fails holds
 /// back the later ones of its key.
-async fn publish(bus: &dyn Bus, due: Vec<Pending>) -> (Vec<Pending>, Option<Fault>) {
+async fn publish(bus: &dyn Bus, due: Vec<Pending>, fresh_until: Instant) -> (Vec<Pending>, Option<Fault>) {
     let mut by_key: HashMap<SessionKey, Vec<Pending>> = HashMap::new();
     for event in due {
         by_key.entry(event.key.clone()).or_default().push(event);
     }
-    let keys = by_key.into_values().map(|events| publish_in_order(bus, events));
+    let keys = by_key.into_values().map(|events| publish_in_order(bus, events, fresh_until));
     let mut outcomes = stream::iter(keys).buffer_unordered(PARALLEL);
     let (mut published, mut first_fault) = (vec![], None);
     while let Some((events, fault)) = outcomes.next().await {
@@ -189,9 +200,16 @@ async fn publish(bus: &dyn Bus, due: Vec<Pending>) -> (Vec<Pending>, Option<Faul
     (published, first_fault)
 }
 
-async fn publish_in_order(bus: &dyn Bus, events: Vec<Pending>) -> (Vec<Pending>, Option<Fault>) {
+async fn publish_in_order(
+    bus: &dyn Bus,
+    events: Vec<Pending>,
+    fresh_until: Instant,
+) -> (Vec<Pending>, Option<Fault>) {
     let mut published = vec![];
     for event in events {
+        if Instant::now() > fresh_until {
+            break;
+        }
         let outgoing =
             Outgoing { operation: event.operation, session_id: event.session_id, key: event.key.clone() };
         match bus.publish(&outgoing).await {

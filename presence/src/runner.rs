@@ -17,6 +17,7 @@ use crate::{
 };
 use presence_core::{
     close::Reason,
+    drain::Cause,
     ids::Fence,
     session::{Effect, Effects, Input, Session},
     time::Time,
@@ -65,6 +66,10 @@ struct Socket<T> {
     request: Option<(Request, Fence)>,
     /// What the next ending says.
     words: Words,
+    /// Why it was last told to go, and when to come back.
+    going: (Cause, u64),
+    /// When a drain closes it, as far as it heard that while it had no seat.
+    leave_by: Option<Time>,
     /// Frames that go before those of the mailbox.
     first: VecDeque<Outgoing>,
     timer: Pin<Box<Sleep>>,
@@ -85,6 +90,8 @@ impl<T: Transport> Socket<T> {
             seat: None,
             request: None,
             words: Words::default(),
+            going: (Cause::Shutdown, 0),
+            leave_by: None,
             first: VecDeque::new(),
             timer: Box::pin(tokio::time::sleep(Duration::MAX)),
             set_to: None,
@@ -103,7 +110,7 @@ impl<T: Transport> Socket<T> {
         let next = self.perform(effects).await;
         if self.session.has_no_socket() {
             self.transport = None;
-            self.mailbox = Arc::new(Mailbox::new(0));
+            self.mailbox.outlive_socket();
         }
         self.set_timer();
         next
@@ -123,11 +130,14 @@ impl<T: Transport> Socket<T> {
 
     async fn hear(&mut self) -> Input {
         let engine = self.engine.clone();
-        // Whoever has a seat is told in the wave that its room is in; the others are told here.
+        // Whoever has a seat is told in a wave, whenever its turn comes; the others hear of a drain here.
         let unseated = self.seat.is_none() && !self.session.has_yielded();
         tokio::select! {
             biased;
-            () = engine.draining.cancelled(), if unseated => Input::Drain { until: engine.deps.clock.now() },
+            until = engine.draining.until_changes(self.leave_by), if unseated => {
+                self.leave_by = until;
+                until.map_or(Input::Stay, |until| Input::Drain { until })
+            }
             input = std::future::poll_fn(|cx| self.poll_input(cx)) => input,
         }
     }
@@ -155,10 +165,15 @@ impl<T: Transport> Socket<T> {
             Command::Disowned => Input::Disowned,
             Command::Evicted => Input::Evicted,
             Command::Overflowed => Input::Overflow,
-            Command::Drain { until } => {
-                self.words.reason = Some("shutdown");
+            Command::Drain { until, reconnect_after_ms } => {
+                self.going = (Cause::Shutdown, reconnect_after_ms);
                 Input::Drain { until }
             }
+            Command::Shed { reconnect_after_ms } => {
+                self.going = (Cause::Rebalance, reconnect_after_ms);
+                Input::Shed
+            }
+            Command::Stay => Input::Stay,
         }
     }
 
@@ -209,7 +224,10 @@ impl<T: Transport> Socket<T> {
             match effect {
                 Effect::Connect => next = Some(self.connect().await),
                 Effect::Ping => self.first.push_back(Outgoing::Ping),
-                Effect::Tell(reason) => self.say(reason),
+                Effect::Tell(reason) => {
+                    self.words.reconnect_after_ms = Some(self.going.1);
+                    self.say(reason);
+                }
                 Effect::Close(reason) => {
                     self.engine.deps.metrics.close(reason);
                     // What still waits is not for a client that is being closed.
@@ -259,10 +277,6 @@ impl<T: Transport> Socket<T> {
         if let Some(transport) = &mut self.transport {
             transport.trust();
         }
-        if self.engine.draining.is_cancelled() {
-            // It took its seat after the room was told.
-            self.mailbox.command(Command::Drain { until: self.engine.drain_deadline() });
-        }
         let held = connected.line.held();
         self.owned.line = Some(connected.line);
         Input::Connected { held, expires: connected.expires }
@@ -271,6 +285,9 @@ impl<T: Transport> Socket<T> {
     fn say(&mut self, reason: Reason) {
         if self.words.reconnect_after_ms.is_none() {
             self.words.reconnect_after_ms = self.engine.reconnect_after(reason);
+        }
+        if reason == Reason::Terminated {
+            self.words.reason = Some(self.going.0.as_str());
         }
         let frame = self.dialect.ending(reason, &self.words);
         self.first.extend(frame.map(Outgoing::Text));

@@ -5,6 +5,7 @@
 //! wait has a deadline and says what it waited for; absence is proved by a later event, never by sleeping. At its end
 //! the log of each process is read: a panic, or a warning that the scenario does not expect, fails the test.
 
+pub mod admin;
 pub mod agent;
 pub mod cluster;
 pub mod crowd;

@@ -3,7 +3,7 @@
 //! Expectations are strict: the next frame is the expected one, or the test fails and shows all that was heard. So
 //! that something did not happen is shown by what happened after it.
 
-use crate::wait;
+use crate::{tokens::agent_id, wait};
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use presence_api::{
@@ -141,6 +141,17 @@ impl Socket {
         match self.next().await? {
             Frame::Event(event) if event.is(operation, agent_id) => Ok(event),
             _ => self.unexpected(&format!("{operation} of {agent_id}")),
+        }
+    }
+
+    /// Whether it hears an account enter before its end.
+    pub async fn is_told_of(&mut self, account: &str) -> Result<bool> {
+        loop {
+            match self.next().await? {
+                Frame::Event(event) if event.is("entered", &agent_id(account)) => return Ok(true),
+                Frame::Gone => return Ok(false),
+                Frame::Event(_) | Frame::Said(_) | Frame::Closed { .. } => {}
+            }
         }
     }
 

@@ -14,8 +14,10 @@ scenarios! {
         a_wrong_setting_is_named_with_its_value_and_an_example,
         a_taken_port_is_said_to_be_taken,
         a_token_is_printed_and_nothing_else,
-        those_who_join_from_a_terminal_see_each_other_come_and_go;
+        those_who_join_from_a_terminal_see_each_other_come_and_go,
+        a_store_is_verified_beside_its_server_and_without_it;
     full:
+        a_store_that_lies_is_found_out,
         a_database_without_our_tables_is_refused,
         a_database_of_a_later_version_is_refused,
         a_database_that_comes_late_is_waited_for;
@@ -134,6 +136,43 @@ async fn those_who_join_from_a_terminal_see_each_other_come_and_go(stack: &mut S
     server.expect_present(&room, &[]).await
 }
 
+/// What `verify` ends with, and what it prints.
+fn verified(stack: &Stack, args: &[&str]) -> Result<(Option<i32>, String)> {
+    let args: Vec<_> = ["verify"].iter().chain(args).copied().collect();
+    let output = process::output(stack.settings(), &args)?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+async fn a_store_is_verified_beside_its_server_and_without_it(stack: &mut Stack) -> Result<()> {
+    let server = stack.start().await?;
+    let room = stack.classroom("math");
+    let ann = server.connect("ann", &room).await?;
+    server.connect("ben", &room).await?.close().await?;
+    let (code, said) = verified(stack, &["--settled", "1m"])?;
+    ensure!(code == Some(0) && said.lines().count() == 6 && !said.contains("VIOLATED"), "{code:?}\n{said}");
+    ann.close().await?;
+    stack.stop(&server).await?;
+    let (code, said) = verified(stack, &["--settled", "1m", "--json"])?;
+    ensure!(code == Some(0) && said.starts_with("{\"good\":true,"), "{code:?}\n{said}");
+    // Nothing is made where nothing is.
+    let nowhere = stack.folder().join("nowhere");
+    let mut settings = stack.settings().clone();
+    settings.insert("store.url".into(), format!("sqlite:{}", nowhere.join("presence.db").display()));
+    let (code, said) = refusal(&settings, &["verify"])?;
+    ensure!(code == Some(69) && !nowhere.exists(), "{code:?}\n{said}");
+    Ok(())
+}
+
+async fn a_store_that_lies_is_found_out(stack: &mut Stack) -> Result<()> {
+    let server = stack.start().await?;
+    let ann = server.connect("ann", &stack.classroom("math")).await?;
+    stack.database()?.query("DELETE FROM outbox")?;
+    let (code, said) = verified(stack, &["--settled", "1m"])?;
+    let found = said.contains("I4  VIOLATED") && said.contains("no event says that it entered");
+    ensure!(code == Some(1) && found && said.matches("VIOLATED").count() == 1, "{code:?}\n{said}");
+    ann.close().await
+}
+
 async fn expect_line(process: &Process, text: &str) -> Result<()> {
     eventually(text, async || {
         let printed = process.stdout()?;
@@ -165,6 +204,10 @@ async fn a_database_of_a_later_version_is_refused(stack: &mut Stack) -> Result<(
     let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (9999, 'of the future', true, '\\x00', 0)";
     database.query(later)?;
+    // It only added something: the release before may still start.
+    stack.start().await?;
+    let database = stack.database()?;
+    database.query("UPDATE schema_contract SET compatible_from = 9999")?;
     for command in ["serve", "migrate"] {
         let (code, said) = refusal(stack.settings(), &[command])?;
         ensure!(code == Some(1) && said.contains("9999"), "{command}: {code:?}\n{said}");

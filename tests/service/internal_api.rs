@@ -1,7 +1,7 @@
 //! The internal API: whoever shows the shared secret may end a session.
 
 use presence_api::http::{DeleteFailure, DeleteResponse};
-use presence_tests::{Result, Stack, agent_id, ensure, http::Answer, scenarios};
+use presence_tests::{Result, Server, Stack, agent_id, ensure, http::Answer, scenarios};
 use reqwest::Method;
 
 scenarios! {
@@ -10,6 +10,100 @@ scenarios! {
         an_ended_session_is_told_and_its_classroom_hears_that_it_left,
         a_session_that_only_waits_for_its_agent_can_be_ended,
         an_unknown_session_is_not_found;
+    full:
+        a_session_on_another_replica_is_ended_there,
+        a_session_that_waits_for_its_agent_on_another_replica_can_be_ended,
+        a_session_on_a_dead_replica_is_ended_all_the_same,
+        a_session_on_a_sleeping_replica_is_ended_and_stays_ended_when_it_wakes;
+}
+
+async fn end(server: &Server, account: &str, room: &str) -> Result<()> {
+    let (status, said) = server.delete(&agent_id(account), room).await?;
+    ensure!(status == 200 && said == DeleteResponse::DeleteSuccess, "{status} {said:?}");
+    // Acknowledged means gone.
+    let stays = server.stays_of(&agent_id(account), room).await?;
+    ensure!(stays.len() == 1 && stays[0].left_at.is_some(), "{stays:?}");
+    Ok(())
+}
+
+async fn two(stack: &mut Stack) -> Result<[Server; 2]> {
+    stack.set("replica.label", "here");
+    let here = stack.start().await?;
+    stack.set("replica.label", "there");
+    Ok([here, stack.start().await?])
+}
+
+async fn a_session_on_another_replica_is_ended_there(stack: &mut Stack) -> Result<()> {
+    let [here, there] = two(stack).await?;
+    let room = stack.classroom("math");
+    let mut ann = here.connect("ann", &room).await?;
+    let mut ben = there.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    end(&here, "ben", &room).await?;
+    ben.socket.expect_ending("replaced", 4506).await?;
+    let left = ann.expect_left("ben").await?;
+    ensure!(left.id.sequence_id == ben.session_id(), "{left:?}");
+    ann.expect_quiet(&here, &room).await?;
+    let again = there.connect("ben", &room).await?;
+    ensure!(again.session_id() != ben.session_id(), "a session that ended never comes back");
+    ann.expect_entered("ben").await?;
+    Ok(())
+}
+
+async fn a_session_that_waits_for_its_agent_on_another_replica_can_be_ended(stack: &mut Stack) -> Result<()> {
+    stack.set("session.leave_grace", "60s");
+    let [here, there] = two(stack).await?;
+    let room = stack.classroom("math");
+    let mut ann = here.connect("ann", &room).await?;
+    let ben = there.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    ben.vanish().await;
+    there.expect_metric("presence_sessions", 0).await?;
+    end(&here, "ben", &room).await?;
+    ann.expect_left("ben").await?;
+    ann.expect_quiet(&here, &room).await
+}
+
+async fn a_session_on_a_dead_replica_is_ended_all_the_same(stack: &mut Stack) -> Result<()> {
+    let [here, there] = two(stack).await?;
+    let room = stack.classroom("math");
+    let mut ann = here.connect("ann", &room).await?;
+    let _ben = there.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    stack.process(&there).kill()?;
+    end(&here, "ben", &room).await?;
+    ann.expect_left("ben").await?;
+    here.expect_present(&room, &["ann"]).await?;
+    ann.expect_quiet(&here, &room).await
+}
+
+async fn a_session_on_a_sleeping_replica_is_ended_and_stays_ended_when_it_wakes(
+    stack: &mut Stack,
+) -> Result<()> {
+    // It may sleep longer than its lease on a busy machine.
+    for warning in ["the lease had lapsed", "renew the lease"] {
+        stack.expect_in_log(warning);
+    }
+    let [here, there] = two(stack).await?;
+    let room = stack.classroom("math");
+    let mut ann = here.connect("ann", &room).await?;
+    let mut ben = there.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    stack.process(&there).signal("STOP")?;
+    end(&here, "ben", &room).await?;
+    ann.expect_left("ben").await?;
+    // The same agent, back at once: what the sleeper still does is not about this session.
+    let back = here.connect("ben", &room).await?;
+    ann.expect_entered("ben").await?;
+    stack.process(&there).signal("CONT")?;
+    ben.socket.expect_ending("replaced", 4506).await?;
+    there.expect_metric("presence_sessions", 0).await?;
+    ann.expect_quiet(&here, &room).await?;
+    here.expect_present(&room, &["ann", "ben"]).await?;
+    // And on the one that slept, where an older session of the agent has sat.
+    let mut moved = there.connect("ben", &room).await?;
+    ensure!(moved.session_id() != back.session_id(), "another replica makes a new session");
+    moved.expect_quiet(&there, &room).await
 }
 
 async fn nobody_ends_a_session_without_the_secret(stack: &mut Stack) -> Result<()> {

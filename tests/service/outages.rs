@@ -1,8 +1,8 @@
 //! The bus away, the database away: what goes on, what is refused with a time to come back, and what is made good.
 
 use presence_tests::{
-    Link, Result, Server, Stack, agent_id, ensure, eventually, http::interval, publisher::Foreign, request,
-    scenarios,
+    Agent, Link, Result, Server, Stack, agent_id, ensure, eventually, http::interval, publisher::Foreign,
+    request, scenarios,
 };
 
 scenarios! {
@@ -11,11 +11,12 @@ scenarios! {
         a_room_entered_without_the_bus_hears_all_once_it_is_back,
         without_the_database_newcomers_are_told_when_to_return_and_nobody_is_thrown_out,
         a_close_while_the_database_is_away_is_one_stay_and_one_left,
-        without_the_database_a_server_still_ends_and_the_next_one_makes_it_good;
+        without_the_database_a_server_still_ends_and_the_next_one_makes_it_good,
+        an_outage_of_the_database_that_outlasts_every_lease_ends_only_those_who_left;
 }
 
 /// What a server says in its log of an outage.
-fn expect_complaints(stack: &mut Stack) {
+pub(crate) fn expect_complaints(stack: &mut Stack) {
     for complaint in [
         "no connection to NATS",
         "the bus is away",
@@ -78,7 +79,7 @@ async fn without_the_bus_agents_connect_and_its_return_tells_everything_once(
 }
 
 /// Cuts a link, and returns once the server has noticed.
-async fn cut(link: &Link, server: &Server, what: &str) -> Result<()> {
+pub(crate) async fn cut(link: &Link, server: &Server, what: &str) -> Result<()> {
     expect_readyz(server, &format!("\"{what}\":\"up\"")).await?;
     link.cut();
     expect_readyz(server, &format!("\"{what}\":\"down\"")).await
@@ -211,5 +212,82 @@ async fn without_the_database_a_server_still_ends_and_the_next_one_makes_it_good
     ensure!(stays.len() == 1, "{stays:?}");
     let (_, left) = interval(&stays[0])?;
     ensure!(left.is_some_and(|left| left <= closed_by), "closed by {closed_by}: {stays:?}");
+    Ok(())
+}
+
+/// Longer than every lease and the return window after it: nobody is dead for that, on either replica.
+async fn an_outage_of_the_database_that_outlasts_every_lease_ends_only_those_who_left(
+    stack: &mut Stack,
+) -> Result<()> {
+    expect_complaints(stack);
+    stack.set("session.lease_ttl", "1s");
+    stack.set("session.lease_renew", "300ms");
+    stack.set("session.return_window", "3s");
+    let link = stack.link_database().await?;
+    let east = start_as(stack, "east").await?;
+    let west = start_as(stack, "west").await?;
+    let room = stack.classroom("math");
+    let mut ann = east.connect("ann", &room).await?;
+    let (mut staying, mut leaving) = (vec![], vec![]);
+    for (account, server) in [("ben", &east), ("carl", &west), ("dora", &east), ("emil", &west)] {
+        let agent = server.connect(account, &room).await?;
+        ann.expect_entered(account).await?;
+        if account < "dora" { staying.push(agent) } else { leaving.push(agent) }
+    }
+    cut(&link, &east, "store").await?;
+    expect_readyz(&west, "\"store\":\"down\"").await?;
+    for agent in leaving {
+        agent.close().await?;
+    }
+    eventually("every lease and its return window to be over", async || {
+        let recent = "lease_until > clock_timestamp() - interval '4 seconds'";
+        let recent = stack.database()?.query(&format!("SELECT count(*) FROM replica WHERE {recent}"))?;
+        ensure!(recent == "0", "{recent} of them are not");
+        Ok(())
+    })
+    .await?;
+    let mut fred = east.knock("fred").await?;
+    fred.ask(&request(&room, &east.token("fred")?)).await?;
+    let error = fred.expect_ending("overloaded", 4004).await?;
+    ensure!(error.reconnect_after_ms.is_some(), "{error:?}");
+
+    link.heal();
+    let mut left: Vec<String> = vec![];
+    for _ in 0..2 {
+        let event = ann.expect_event().await?;
+        ensure!(event.id.operation == "left", "{event:?}");
+        left.push(event.payload["agent_id"].as_str().unwrap_or_default().to_owned());
+    }
+    left.sort();
+    ensure!(left == [agent_id("dora"), agent_id("emil")], "{left:?}");
+    expect_only_the_dead_to_be_swept(stack, &mut ann, &room, [&east, &west]).await?;
+    east.expect_present(&room, &["ann", "ben", "carl"]).await
+}
+
+async fn start_as(stack: &mut Stack, label: &str) -> Result<Server> {
+    stack.set("replica.label", label);
+    stack.start().await
+}
+
+/// Whoever sweeps a replica that died after the outage has had every chance to sweep the others for the outage.
+async fn expect_only_the_dead_to_be_swept(
+    stack: &mut Stack,
+    witness: &mut Agent,
+    room: &str,
+    servers: [&Server; 2],
+) -> Result<()> {
+    let doomed = start_as(stack, "doomed").await?;
+    let _gone = doomed.connect("gone", room).await?;
+    witness.expect_entered("gone").await?;
+    stack.process(&doomed).kill()?;
+    witness.expect_left("gone").await?;
+    witness.expect_quiet(servers[0], room).await?;
+    let mut swept = 0;
+    for server in servers {
+        server.expect_metric("presence_session_lost_total", 0).await?;
+        server.expect_metric("presence_ghosts_total", 0).await?;
+        swept += server.metric("presence_sessions_swept_total").await?;
+    }
+    ensure!(swept == 1, "{swept} sessions were swept");
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! The same agent, again: the new socket takes the session over, and nobody else notices.
 
 use presence_tests::{
-    Agent, Frame, Result, Socket, Stack, agent_id, bail, ensure, http::ensure_apart, request, scenarios,
-    socket::good_bye,
+    Agent, Result, Stack, agent_id, bail, ensure, http::ensure_apart, request, scenarios, socket::good_bye,
 };
 
 scenarios! {
@@ -57,23 +56,12 @@ async fn sockets_that_race_leave_one_holder(stack: &mut Stack) -> Result<()> {
     ann.expect_entered("dora").await?;
     let mut holders = 0;
     for socket in &mut sockets {
-        holders += usize::from(is_told_of(socket, "dora").await?);
+        holders += usize::from(socket.is_told_of("dora").await?);
     }
     ensure!(holders == 1, "{holders} sockets hold one session");
     let stays = server.stays_of(&agent_id("ben"), &room).await?;
     ensure!(stays.len() == 1 && stays[0].left_at.is_none(), "{stays:?}");
     dora.close().await
-}
-
-/// Whether this socket hears an account enter before its end.
-async fn is_told_of(socket: &mut Socket, account: &str) -> Result<bool> {
-    loop {
-        match socket.next().await? {
-            Frame::Event(event) if event.is("entered", &agent_id(account)) => return Ok(true),
-            Frame::Gone => return Ok(false),
-            Frame::Event(_) | Frame::Said(_) | Frame::Closed { .. } => {}
-        }
-    }
 }
 
 async fn fast_reloads_end_with_one_live_session(stack: &mut Stack) -> Result<()> {

@@ -10,6 +10,7 @@ scenarios! {
         a_position_that_proves_nothing_brings_the_state,
         after_a_session_ended_its_events_can_still_be_had;
     full:
+        whoever_comes_back_elsewhere_hears_exactly_what_it_missed,
         more_than_a_thousand_events_missed_bring_the_state;
 }
 
@@ -58,6 +59,41 @@ async fn nothing_missed_is_a_resume_too(stack: &mut Stack) -> Result<()> {
     ann.expect_entered("marker").await?;
     ann.expect_left("marker").await?;
     ann.expect_quiet(&server, &room).await
+}
+
+async fn whoever_comes_back_elsewhere_hears_exactly_what_it_missed(stack: &mut Stack) -> Result<()> {
+    stack.set("session.leave_grace", "60s");
+    stack.set("replica.label", "here");
+    let here = stack.start().await?;
+    stack.set("replica.label", "there");
+    let there = stack.start().await?;
+    let room = stack.classroom("math");
+    let mut ann = here.connect("ann", &room).await?;
+    for lost in [false, true, false] {
+        for (from, to) in [(&here, &there), (&there, &here)] {
+            let resume = ann.resume();
+            if lost {
+                ann.vanish().await;
+                let ben = from.connect("ben", &room).await?;
+                ben.close().await?;
+                from.expect_present(&room, &["ann"]).await?;
+                ann = to.resume("ann", &room, resume).await?;
+                ann.seq = resume.last_seq;
+                ann.expect_entered("ben").await?;
+                ann.expect_left("ben").await?;
+            } else {
+                // The old socket is still open: nobody knows yet that its client is behind another one.
+                let mut old = std::mem::replace(&mut ann, to.resume("ann", &room, resume).await?);
+                old.socket.expect_ending("replaced", 4506).await?;
+            }
+            ensure!(ann.welcome.resumed && ann.session_id() == resume.session_id, "{:?}", ann.welcome);
+        }
+    }
+    ann.expect_quiet(&here, &room).await?;
+    for server in [&here, &there] {
+        server.expect_metric(r#"presence_resumes_total{result="resync"}"#, 0).await?;
+    }
+    Ok(())
 }
 
 async fn a_position_that_proves_nothing_brings_the_state(stack: &mut Stack) -> Result<()> {

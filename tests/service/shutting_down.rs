@@ -1,12 +1,15 @@
 //! SIGTERM: agents are told to connect elsewhere and have time to; then the process ends, and nothing is lost.
 
+use presence_api::admin::State;
 use presence_tests::{Result, Socket, Stack, agent_id, ensure, http::interval, scenarios};
+use reqwest::Method;
 
 scenarios! {
     both:
         agents_are_told_and_have_time_and_the_history_is_whole,
         an_idle_server_ends_at_once,
-        a_session_that_waits_for_its_agent_ends_with_the_server;
+        a_session_that_waits_for_its_agent_ends_with_the_server,
+        a_second_signal_changes_nothing;
     full:
         moving_to_another_replica_is_noticed_by_nobody;
 }
@@ -59,7 +62,7 @@ async fn an_idle_server_ends_at_once(stack: &mut Stack) -> Result<()> {
 
 async fn a_session_that_waits_for_its_agent_ends_with_the_server(stack: &mut Stack) -> Result<()> {
     stack.set("session.leave_grace", "60s");
-    stack.set("session.drain_timeout", "10m");
+    stack.set("session.drain_timeout", "1s");
     let server = stack.start().await?;
     let room = stack.classroom("math");
     let ann = server.connect("ann", &room).await?;
@@ -69,6 +72,27 @@ async fn a_session_that_waits_for_its_agent_ends_with_the_server(stack: &mut Sta
     let server = stack.start().await?;
     let stays = server.stays_of(&agent_id("ann"), &room).await?;
     ensure!(stays.len() == 1 && interval(&stays[0])?.1.is_some(), "{stays:?}");
+    Ok(())
+}
+
+async fn a_second_signal_changes_nothing(stack: &mut Stack) -> Result<()> {
+    // Longer than the harness waits for an end.
+    stack.set("session.drain_timeout", "10m");
+    let server = stack.start().await?;
+    let room = stack.classroom("math");
+    let mut ann = server.connect("ann", &room).await?;
+    stack.process(&server).signal("TERM")?;
+    ann.socket.expect_recoverable("terminated").await?;
+    for signal in ["TERM", "INT"] {
+        stack.process(&server).signal(signal)?;
+    }
+    server.operate(Method::POST, "undrain", None).await?.problem(409)?;
+    let same = server.drain().await?;
+    ensure!(same.state == State::Draining && same.ending && same.agents == 1, "{same:?}");
+    // She is closed in peace, as the first thing that she hears since; then nobody is left, and the process ends.
+    ann.close().await?;
+    let status = stack.process(&server).end().await?;
+    ensure!(status.success(), "the server ended with {status}");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ struct Generated {
 const FILES: &[Generated] = &[
     Generated { file: "docs/config.schema.json", from: &["config-schema"] },
     Generated { file: "docs/openapi.json", from: &["openapi"] },
+    Generated { file: "docs/openapi-internal.json", from: &["openapi-internal"] },
     Generated { file: "docs/ERRORS.md", from: &["errors-doc"] },
     Generated { file: "docs/protocol.schema.json", from: &["protocol-schema"] },
 ];

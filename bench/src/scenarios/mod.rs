@@ -2,8 +2,14 @@
 
 pub(crate) mod connect;
 pub(crate) mod fanout;
+mod fleet;
 pub(crate) mod idle;
+pub(crate) mod kill;
+pub(crate) mod races;
+pub(crate) mod rolling;
 mod search;
+pub(crate) mod slow;
+pub(crate) mod storm;
 
 use crate::agent::Guest;
 

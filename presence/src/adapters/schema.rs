@@ -17,7 +17,10 @@ pub enum Error {
     Missing,
     #[error("the database has schema {found}, this presence needs {known}: run `presence migrate`")]
     Older { found: i64, known: i64 },
-    #[error("this presence is older than the database (schema {found}, it knows {known}): upgrade it")]
+    #[error(
+        "this presence is older than the database, which has left it behind (schema {found}, it knows {known}): \
+         upgrade it"
+    )]
     Newer { found: i64, known: i64 },
     #[error("migration {0} was left half done: restore the database, then run `presence migrate`")]
     Dirty(i64),
@@ -50,6 +53,9 @@ impl From<(i64, bool, Vec<u8>)> for Recorded {
     }
 }
 
+/// The lowest schema that a build must know to serve, as `migrations/README.md` says. Only a newer database is asked.
+pub(super) const COMPATIBLE_FROM: &str = "SELECT compatible_from FROM schema_contract";
+
 /// An embedded migration: version, description, SQL.
 pub(super) type Embedded = (i64, &'static str, &'static str);
 
@@ -61,8 +67,14 @@ pub(super) fn migrator(embedded: &[Embedded]) -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
-/// Whether this build may serve on a database that records these migrations. Exactly its own, or it may not.
-pub(super) fn check(known: &Migrator, recorded: &[Recorded]) -> Result<(), Error> {
+/// Whether this build may serve on a database that records these migrations: its own, as it knows them. There may be
+/// later ones, if the database says that `compatible_from` is enough: so the release before can still start while a new
+/// one is rolled out, and after it was rolled back.
+pub(super) fn check(
+    known: &Migrator,
+    recorded: &[Recorded],
+    compatible_from: Option<i64>,
+) -> Result<(), Error> {
     if let Some(dirty) = recorded.iter().find(|migration| !migration.success) {
         return Err(Error::Dirty(dirty.version));
     }
@@ -70,17 +82,24 @@ pub(super) fn check(known: &Migrator, recorded: &[Recorded]) -> Result<(), Error
     if found == 0 {
         return Err(Error::Missing);
     }
-    if found > last {
+    if found > last && compatible_from.is_none_or(|from| from > last) {
         return Err(Error::Newer { found, known: last });
     }
     for migration in known.iter() {
         match recorded.iter().find(|r| r.version == migration.version) {
             Some(same) if same.checksum == *migration.checksum => {}
             Some(other) => return Err(Error::Changed(other.version)),
+            // Nothing brings it up to date: what is later has been applied without it.
+            None if found > last => return Err(Error::Changed(migration.version)),
             None => return Err(Error::Older { found, known: last }),
         }
     }
     Ok(())
+}
+
+/// Whether the database has migrations later than any that this build knows.
+pub(super) fn is_newer(known: &Migrator, recorded: &[Recorded]) -> bool {
+    newest(recorded) > last_known(known)
 }
 
 pub(super) fn newest(recorded: &[Recorded]) -> i64 {
@@ -116,33 +135,43 @@ mod tests {
         versions.iter().map(record).collect()
     }
 
-    fn verdict(recorded: &[Recorded]) -> String {
-        match check(&migrator(&SQL), recorded) {
+    fn verdict(recorded: &[Recorded], compatible_from: Option<i64>) -> String {
+        match check(&migrator(&SQL), recorded, compatible_from) {
             Ok(()) => "served".into(),
             Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn only_exactly_the_known_schema_is_served() {
-        assert_eq!(verdict(&recorded(&[1, 2])), "served");
-        for (found, says) in [
-            (&[][..], "run `presence migrate`"),
-            (&[1], "run `presence migrate`"),
-            (&[1, 2, 3], "upgrade it"),
-        ] {
-            let verdict = verdict(&recorded(found));
-            assert!(verdict.contains(says), "{found:?}: {verdict}");
+    fn the_known_schema_is_served_and_a_lesser_one_is_not() {
+        assert_eq!(verdict(&recorded(&[1, 2]), None), "served");
+        for found in [&[][..], &[1]] {
+            let verdict = verdict(&recorded(found), Some(1));
+            assert!(verdict.contains("run `presence migrate`"), "{found:?}: {verdict}");
         }
+    }
+
+    #[test]
+    fn a_later_schema_is_served_while_it_says_that_what_is_known_is_enough() {
+        for (compatible_from, says) in
+            [(Some(1), "served"), (Some(2), "served"), (Some(3), "upgrade it"), (None, "upgrade it")]
+        {
+            let verdict = verdict(&recorded(&[1, 2, 3, 4]), compatible_from);
+            assert!(verdict.contains(says), "{compatible_from:?}: {verdict}");
+        }
+        let hole = verdict(&recorded(&[1, 3]), Some(1));
+        assert!(hole.contains("another build"), "{hole}");
     }
 
     #[test]
     fn a_half_done_or_edited_migration_is_not_served() {
         let mut dirty = recorded(&[1, 2]);
         dirty[1].success = false;
-        assert!(verdict(&dirty).contains("half done"));
+        assert!(verdict(&dirty, None).contains("half done"));
         let mut edited = recorded(&[1, 2]);
         edited[0].checksum = vec![0];
-        assert!(verdict(&edited).contains("another build"));
+        assert!(verdict(&edited, None).contains("another build"));
+        edited.extend(recorded(&[3]));
+        assert!(verdict(&edited, Some(1)).contains("another build"));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ports::{
     Fault,
-    session_store::{Pending, Present, Release, Stay},
+    session_store::{Finding, Pending, Present, Release, Stay},
 };
 use presence_api::event::Operation;
 use presence_core::{
@@ -30,6 +30,21 @@ pub(super) const SWEEP_STATEMENTS: u32 = 400;
 /// How long a replica whose lease has lapsed is remembered at least, so that one that wakes up late does not get a fence
 /// that it had before. It is past every wait and retry of a claim, and a row for each start of a process is little.
 pub(super) const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// How long an audit may take in all. It asks a few large questions.
+pub(super) const AUDIT_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Adds what was found against an invariant, but no more than `limit` of each.
+pub(super) fn add_findings(
+    findings: &mut Vec<Finding>,
+    invariant: &'static str,
+    rows: Vec<(String,)>,
+    limit: u32,
+) {
+    let already = findings.iter().filter(|finding| finding.invariant == invariant).count();
+    let room = (limit as usize).saturating_sub(already);
+    findings.extend(rows.into_iter().take(room).map(|(what,)| Finding { invariant, what }));
+}
 
 /// A claim that the store left out of its batch.
 pub(super) fn refused_claim() -> Fault {

@@ -15,6 +15,7 @@ use crate::{
     event::Body,
     lifecycle::monitor::Poisons,
     ports::{bus::Bus, clock::Clock, peers::Peers},
+    telemetry::Metrics,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use std::sync::Arc;
@@ -27,7 +28,11 @@ pub(super) struct OpenBus {
     pub(super) poison: Poisons,
 }
 
-pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenBus, Failure> {
+pub(super) async fn open(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<OpenBus, Failure> {
     let event_body = match config.bus.event_body {
         EventBody::Envelope => Body::Envelope,
         EventBody::Payload => Body::Payload,
@@ -47,8 +52,8 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenB
                 .map_err(|error| Failure::other("the settings of the bus cannot be used", error))?;
             let (counted, running) = (bus.clone(), bus.clone());
             Ok(OpenBus {
+                peers: Arc::new(bus.peers(metrics.peer_garbage.clone())),
                 bus: Arc::new(bus),
-                peers: Arc::new(NoPeers),
                 run: Some(async move { running.run().await }.boxed()),
                 poison: Box::new(move || counted.poison_counts().collect()),
             })

@@ -5,9 +5,10 @@ use crate::{
     adapters::{authn_jwt::MintRequest, clock_system::SystemClock, crypto::install_crypto_provider},
     cli::{Commands, Failure, TokenRequest},
     config::{Config, text::Secret},
-    ports::clock::Clock,
+    ports::{clock::Clock, session_store::Finding},
     telemetry,
 };
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,12 @@ impl Commands for Composition {
         Ok(())
     }
 
+    /// Says nothing in the log: what it prints is the result.
+    fn verify(&self, config: &Config, settled: Duration, limit: u32) -> Result<Vec<Finding>, Failure> {
+        install_crypto_provider();
+        runtime()?.block_on(store::verify(config, settled, limit))
+    }
+
     fn mint(&self, config: &Config, request: &TokenRequest) -> Result<Secret, Failure> {
         let key = identity::embedded_key(config)?;
         // Without any named, the token is for all of them: whoever has the key could name any.
@@ -53,9 +60,13 @@ impl Commands for Composition {
 /// A runtime, and logs and traces. The guard is to be kept until the runtime is done: it sends what is left of the
 /// traces.
 fn with_logs(config: &Config) -> Result<(Runtime, telemetry::Guard), Failure> {
-    let runtime = Runtime::new().map_err(|error| Failure::other("the runtime cannot be started", error))?;
+    let runtime = runtime()?;
     let started =
         runtime.block_on(async { telemetry::init(&config.log, &config.telemetry, &config.replica.label) });
     let guard = started.map_err(|error| Failure::other("logs and traces cannot be started", error))?;
     Ok((runtime, guard))
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|error| Failure::other("the runtime cannot be started", error))
 }

@@ -17,9 +17,11 @@ use crate::{
     doors,
     engine::{Engine, Standing},
     feeds::Feeds,
+    flows::let_go::answer_peers,
     hub::Hub,
     ledger::Ledger,
     lifecycle::{
+        drain::{Drainer, Draining},
         lease::{Lease, Tenure, Terms},
         monitor::{Count, Monitor},
         reconcile::Reconcile,
@@ -36,7 +38,6 @@ use bus::OpenBus;
 use presence_core::{ids::ReplicaId, session::Rules, time::millis};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// Connections to the internal and the health port, at most: siblings, an operator, a scraper.
 const FEW: usize = 256;
@@ -53,7 +54,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new(clock.wall()));
     let tasks = Tasks::default();
     let store = store::open(&config).await?;
-    let bus = bus::open(&config, clock.clone()).await?;
+    let bus = bus::open(&config, clock.clone(), &metrics).await?;
     let deps = Arc::new(Deps {
         store: store.store.clone(),
         bus: bus.bus.clone(),
@@ -67,14 +68,15 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let engine = Arc::new(engine(deps.clone(), tasks.clone()));
     let lease = Arc::new(lease(&engine));
     let readiness = Arc::new(Readiness::default());
+    let drainer = Arc::new(Drainer::new(engine.clone(), readiness.clone()));
     tasks.start_vital("store", store.run);
     lease.register().await.map_err(|fault| Failure::unavailable("cannot register this replica", fault))?;
     start(&engine, &lease, &readiness, (store.statements, bus));
     await_the_bus(&engine).await;
-    listeners.serve(&engine, &readiness);
+    tasks.start_vital("drain", drainer.clone().run());
+    listeners.serve(&engine, &readiness, &drainer);
     shutdown::requested(&engine).await?;
-    readiness.start_draining();
-    shutdown::shut_down(&engine, &lease).await;
+    shutdown::shut_down(&engine, &drainer, &lease).await;
     if tasks.has_failed() {
         return Err(Failure::plain("a vital task ended before its time; the log says which"));
     }
@@ -111,7 +113,7 @@ fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
         relay: Arc::new(Relay::counting(deps.metrics.outbox_published.clone())),
         feeds,
         tasks,
-        draining: CancellationToken::new(),
+        draining: Draining::default(),
         deps,
     }
 }
@@ -155,6 +157,7 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     let Deps { store: outbox, bus: events, metrics, .. } = &*engine.deps;
     let relay = engine.relay.clone();
     engine.tasks.start_vital("relay", relay.run(outbox.clone(), events.clone(), engine.replica_id));
+    engine.tasks.start_vital("peers", answer_peers(engine.clone()));
     engine.tasks.start_vital("lease", lease.clone().keep());
     let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
     engine.tasks.start_vital("reconcile", reconcile.run());
@@ -188,11 +191,11 @@ impl Listeners {
         })
     }
 
-    fn serve(self, engine: &Arc<Engine>, readiness: &Arc<Readiness>) {
+    fn serve(self, engine: &Arc<Engine>, readiness: &Arc<Readiness>, drainer: &Arc<Drainer>) {
         let deps = &engine.deps;
         self.announce(&deps.config);
         let public = doors::native::routes(engine.clone()).merge(doors::http::router(deps.clone()));
-        let internal = doors::internal::routes(engine.clone());
+        let internal = doors::internal::routes(engine.clone(), drainer.clone());
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
             let metrics = deps.metrics.clone();

@@ -9,7 +9,10 @@ use crate::{
     cli::Failure,
     config::{Config, store::StoreUrl},
     lifecycle::monitor::Count,
-    ports::{Fault, session_store::Store},
+    ports::{
+        Fault,
+        session_store::{Audit, Finding, Store},
+    },
 };
 use futures_util::future::BoxFuture;
 use std::{sync::Arc, time::Duration};
@@ -68,6 +71,24 @@ pub(super) async fn migrate(config: &Config) -> Result<schema::Applied, Failure>
         StoreUrl::Sqlite(path) => session_store_sqlite::migrate(&SqliteOptions::new(path)).await,
     };
     applied.map_err(|error| failure("cannot migrate the store", error))
+}
+
+/// Asks the store what it holds against the invariants. It is not waited for, not migrated and not written to.
+pub(super) async fn verify(config: &Config, settled: Duration, limit: u32) -> Result<Vec<Finding>, Failure> {
+    let store = inspect(config).await.map_err(|error| failure("cannot open the store", error))?;
+    let findings = store.audit(settled, limit).await;
+    findings.map_err(|fault| failure("cannot verify the store", fault.into()))
+}
+
+async fn inspect(config: &Config) -> Result<Arc<dyn Audit>, schema::Error> {
+    Ok(match config.store_url() {
+        StoreUrl::Postgres(url) => {
+            let options = PostgresOptions { max_connections: 1, ..PostgresOptions::new(url.expose()) };
+            let (store, _) = PostgresStore::open(&options).await?;
+            store
+        }
+        StoreUrl::Sqlite(path) => SqliteStore::inspect(&SqliteOptions::new(path)).await?,
+    })
 }
 
 fn failure(what: &'static str, error: schema::Error) -> Failure {

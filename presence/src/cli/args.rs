@@ -23,6 +23,8 @@ pub enum Command {
     Serve,
     /// Bring the store's schema up to date, and end.
     Migrate,
+    /// Check what the store says against the invariants of docs/ARCHITECTURE.md. It only reads, and may run at any time.
+    Verify(VerifyArgs),
     /// Print a token signed with the embedded key, and nothing else.
     Token(TokenArgs),
     /// Be present in a classroom from this terminal, and see who comes and goes.
@@ -36,12 +38,28 @@ pub enum Command {
     /// Print the OpenAPI document of the public HTTP API.
     #[command(hide = true)]
     Openapi,
+    /// Print the OpenAPI document of the internal HTTP API.
+    #[command(hide = true)]
+    OpenapiInternal,
     /// Print docs/ERRORS.md.
     #[command(hide = true)]
     ErrorsDoc,
     /// Print the JSON schema of frames and events.
     #[command(hide = true)]
     ProtocolSchema,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// How long what is eventual may take. More than a lease, the return window and a drain take together.
+    #[arg(long, default_value = "30s")]
+    pub settled: Period,
+    /// How many findings of each invariant to show.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -153,6 +171,16 @@ mod tests {
         assert_eq!((args.classrooms.len(), args.ttl), (2, Period::secs(300)));
         for bad in ["presence token", "presence token --account a --ttl 5", "presence token --account é"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_check_of_the_store_is_bounded() {
+        let Some(Command::Verify(args)) = parse("presence verify").unwrap().command else { panic!() };
+        assert_eq!((args.settled, args.limit, args.json), (Period::secs(30), 20, false));
+        assert!(parse("presence verify --settled 2m --limit 5 --json").is_ok());
+        for bad in ["--limit 0", "--limit 10001", "--settled 30"] {
+            assert!(parse(&format!("presence verify {bad}")).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! The documents that are made from code, never by hand: schemas, the OpenAPI document, `docs/ERRORS.md`.
 
-use crate::{config, doors::http};
+use crate::{
+    config,
+    doors::{http, internal},
+};
 use presence_api::{
     event::{AgentPayload, Envelope, EventId},
     frames::{ClientFrame, ServerFrame},
@@ -43,6 +46,13 @@ pub(super) fn config_schema() -> String {
 pub(super) fn openapi() -> String {
     let mut document = http::openapi();
     document["x-generated-by"] = "presence openapi".into();
+    pretty(&document)
+}
+
+/// `docs/openapi-internal.json`.
+pub(super) fn openapi_internal() -> String {
+    let mut document = internal::openapi();
+    document["x-generated-by"] = "presence openapi-internal".into();
     pretty(&document)
 }
 
@@ -138,6 +148,7 @@ mod tests {
         for (command, file, text) in [
             ("config-schema", "config.schema.json", config_schema()),
             ("openapi", "openapi.json", openapi()),
+            ("openapi-internal", "openapi-internal.json", openapi_internal()),
             ("protocol-schema", "protocol.schema.json", protocol_schema()),
             ("errors-doc", "ERRORS.md", errors()),
         ] {

@@ -9,18 +9,22 @@ pub mod args;
 mod documents;
 mod failure;
 mod join;
+mod verify;
 
 pub use args::{Cli, Command};
 pub use failure::Failure;
 
-use crate::config::{
-    Config, Environment,
-    text::{Period, Secret},
+use crate::{
+    config::{
+        Config, Environment,
+        text::{Period, Secret},
+    },
+    ports::session_store::Finding,
 };
 use access::Access;
 use args::TokenArgs;
 use presence_core::ids::{Account, Audience};
-use std::{io, io::Write, path::Path};
+use std::{io, io::Write, path::Path, time::Duration};
 
 /// A token to be signed with the embedded key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub trait Commands {
     fn serve(&self, config: Config) -> Result<(), Failure>;
     /// Brings the store's schema up to date.
     fn migrate(&self, config: Config) -> Result<(), Failure>;
+    /// What the store holds against the invariants. It only reads.
+    fn verify(&self, config: &Config, settled: Duration, limit: u32) -> Result<Vec<Finding>, Failure>;
     /// Signs a token with the key in `data_dir`, which is made where it is absent.
     fn mint(&self, config: &Config, request: &TokenRequest) -> Result<Secret, Failure>;
 }
@@ -70,6 +76,9 @@ fn dispatch(
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => commands.serve(config()?),
         Command::Migrate => commands.migrate(config()?),
+        Command::Verify(args) => {
+            verify::report(&commands.verify(&config()?, args.settled.0, args.limit)?, &args, out)
+        }
         Command::Token(args) => {
             let token = commands.mint(&config()?, &requested(args))?;
             Ok(writeln!(out, "{}", token.expose())?)
@@ -84,6 +93,7 @@ fn dispatch(
         Command::CheckConfig => check(&config()?, file, out),
         Command::ConfigSchema => Ok(out.write_all(documents::config_schema().as_bytes())?),
         Command::Openapi => Ok(out.write_all(documents::openapi().as_bytes())?),
+        Command::OpenapiInternal => Ok(out.write_all(documents::openapi_internal().as_bytes())?),
         Command::ErrorsDoc => Ok(out.write_all(documents::errors().as_bytes())?),
         Command::ProtocolSchema => Ok(out.write_all(documents::protocol_schema().as_bytes())?),
     }
@@ -126,6 +136,11 @@ mod tests {
             Ok(())
         }
 
+        fn verify(&self, _: &Config, settled: Duration, limit: u32) -> Result<Vec<Finding>, Failure> {
+            let what = format!("{settled:?} {limit}");
+            Ok(vec![Finding { invariant: "I5", what }])
+        }
+
         fn mint(&self, _: &Config, request: &TokenRequest) -> Result<Secret, Failure> {
             Ok(Secret::new(format!("{}:{}", request.account, request.classrooms.join("+"))))
         }
@@ -143,6 +158,13 @@ mod tests {
     fn a_token_and_nothing_else_is_printed() {
         assert_eq!(run_line("presence token --account anna", &[]).0, "anna:*\n");
         assert_eq!(run_line("presence token --account anna --classroom math", &[]).0, "anna:math\n");
+    }
+
+    #[test]
+    fn a_store_that_lies_is_reported_and_is_a_failure() {
+        let (out, result) = run_line("presence verify --settled 1m --limit 7", &[]);
+        assert!(out.contains("\n      60s 7\n"), "{out}");
+        assert_eq!(result.unwrap_err().exit_code(), 1);
     }
 
     #[test]

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Session {
     /// How long a session whose connection broke is kept for its agent. `0s`: not at all.
     pub leave_grace: Period,
-    /// How long a shutdown waits for agents to connect elsewhere.
+    /// How long a replica that lets go of its agents waits for them to connect elsewhere.
     pub drain_timeout: Period,
+    /// How many agents are told to connect elsewhere per second, by all replicas together, while `drain_timeout` allows it.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub drain_rate: u32,
     /// How long a connect waits for its event to be published before it goes on.
     pub publish_wait: Period,
     /// How long a replica that is not heard of still counts as alive.
@@ -26,6 +29,7 @@ impl Default for Session {
         Self {
             leave_grace: Period::secs(5),
             drain_timeout: Period::secs(10),
+            drain_rate: 1_000,
             publish_wait: Period::millis(500),
             lease_ttl: Period::secs(10),
             lease_renew: Period::secs(3),

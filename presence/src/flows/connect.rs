@@ -1,21 +1,24 @@
 //! `connect`: from a token and a classroom to a seat in the room, in the order that the protocol draws.
 //!
 //! authenticate → authorise → claim → tell the former holder → `entered` is out → hear the classroom → snapshot.
-//! Whatever fails after the claim gives the session up again.
+//! A former holder elsewhere is asked while the rest goes on. Whatever fails after the claim gives the session up again.
 
 use crate::{
+    crash,
     engine::Engine,
     event::Event,
     flows::{
         admission::{Error, admit},
-        release::release,
+        let_go::{ask, let_go},
+        release::release_at_once,
     },
-    hub::{Mailbox, Room, Seat, Sitter, Stale},
+    hub::{Expected, Mailbox, Room, Seat, Sitter, Stale},
     ledger::Line,
     ports::{
         Fault,
         authz::{Action, Object},
         bus::Backlog,
+        peers::{Ask, Why},
         session_store::{Claim, Claimed, Roster},
     },
     telemetry::metrics::Resumed,
@@ -27,7 +30,8 @@ use presence_api::{
 use presence_core::{
     close::Reason,
     ids::{AgentId, AgentLabel, ClassroomId, Fence, SessionId, SessionKey},
-    replace::verdict,
+    replace::{Holder, Verdict, verdict},
+    session::Held,
     time::Time,
 };
 use std::{fmt, sync::Arc};
@@ -88,20 +92,32 @@ pub async fn connect(
     let classroom = Object::Classroom(request.classroom_id.clone());
     let admitted = admit(&engine.deps, &request.token.0, Action::Connect, &classroom).await;
     let identity = admitted.map_err(refused)?;
+    crash::point("connect.admitted");
     let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
     let key = SessionKey { agent_id, classroom_id: request.classroom_id };
     let resume = request.resume.map(|resume| SessionId(resume.session_id));
     let claim = Claim { key: key.clone(), replica_id: engine.replica_id, fence, resume };
+    // Whoever claims after us may ask for our seat before we have it.
+    let expected = engine.hub.expect(&key);
     let claimed = take(engine, claim).await?;
+    crash::point("connect.claimed");
+    let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
+    if let Verdict::ReplaceHere(former) = verdict {
+        let_go(engine, &replaced(&key, former));
+    }
     let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
-    let seated = sit_down(engine, &key, &claimed, request.resume, mailbox).await;
+    let newcomer = Newcomer { key: &key, held: claimed.held, expected: &expected, mailbox };
+    let sitting = sit_down(engine, newcomer, verdict, request.resume);
+    let (seated, ()) = tokio::join!(sitting, tell_former_holder(engine, &key, verdict));
+    drop(expected);
     let (seat, snapshot, missed) = match seated {
         Ok(seated) => seated,
         Err(refused) => {
-            release(engine, claimed.held, engine.deps.clock.now()).await;
+            release_at_once(engine, claimed.held).await;
             return Err(refused);
         }
     };
+    crash::point("connect.seated");
     Ok(Connected {
         agent_id: key.agent_id,
         line,
@@ -141,22 +157,44 @@ fn refused(error: Error) -> Refused {
     })
 }
 
+fn replaced(key: &SessionKey, former: Holder) -> Ask {
+    let held = Held { session_id: former.session_id, generation: former.generation };
+    Ask { key: key.clone(), held, why: Why::Replaced }
+}
+
+/// Elsewhere: its replica is asked once, and not waited for long. If it cannot be reached, it finds out by itself that
+/// the session is not its own any more.
+async fn tell_former_holder(engine: &Engine, key: &SessionKey, verdict: Verdict) {
+    let Some(former) = verdict.asks() else { return };
+    crash::point("replace.claimed");
+    ask(engine, former.replica_id, &replaced(key, former)).await;
+    crash::point("replace.asked");
+}
+
+/// A claim on its way to a seat.
+#[derive(Clone, Copy)]
+struct Newcomer<'a> {
+    key: &'a SessionKey,
+    held: Held,
+    expected: &'a Expected,
+    mailbox: &'a Arc<Mailbox>,
+}
+
 type Seated = (Seat, Snapshot, Option<Vec<Arc<Event>>>);
 
 async fn sit_down(
     engine: &Engine,
-    key: &SessionKey,
-    claimed: &Claimed,
+    newcomer: Newcomer<'_>,
+    verdict: Verdict,
     resume: Option<Resume>,
-    mailbox: &Arc<Mailbox>,
 ) -> Result<Seated, Refused> {
-    let verdict = verdict(claimed.held.session_id, engine.replica_id, claimed.previous);
     if verdict.announces() {
-        announce(engine, claimed.held.session_id).await;
+        announce(engine, newcomer.held.session_id).await;
+        crash::point("connect.announced");
     }
     let heard = resume.map_or(0, |resume| resume.last_seq);
-    let sitter = Sitter { agent: &key.agent_id, held: claimed.held, mailbox, heard };
-    let (seat, mut position) = seat(engine, &key.classroom_id, sitter).await?;
+    let (seat, mut position) = seat(engine, newcomer, heard).await?;
+    let key = newcomer.key;
     let missed = match resume {
         Some(resume) => missed(engine, &key.classroom_id, resume.last_seq, position).await,
         None => None,
@@ -185,10 +223,15 @@ fn overloaded(fault: &Fault) -> Refused {
 }
 
 #[tracing::instrument(skip_all)]
-async fn seat(engine: &Engine, classroom: &ClassroomId, sitter: Sitter<'_>) -> Result<(Seat, u64), Refused> {
+async fn seat(engine: &Engine, newcomer: Newcomer<'_>, heard: u64) -> Result<(Seat, u64), Refused> {
+    let Newcomer { key, held, expected, mailbox } = newcomer;
+    let sitter = Sitter { agent: &key.agent_id, held, mailbox, heard };
     loop {
-        let room: Arc<Room> = engine.feeds.room(classroom).await.map_err(|fault| overloaded(&fault))?;
+        let room: Arc<Room> =
+            engine.feeds.room(&key.classroom_id).await.map_err(|fault| overloaded(&fault))?;
         match room.seat(sitter) {
+            // The next claim was faster than this one's seat, and it was asked for here.
+            Ok(_) if expected.is_let_go(held) => return Err(Refused(Reason::Replaced)),
             Ok(seated) => return Ok(seated),
             // It was retired between the two lines above; the next one is new.
             Err(Stale::Room) => {}

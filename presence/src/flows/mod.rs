@@ -5,5 +5,6 @@ pub mod attendance;
 pub mod connect;
 pub mod count_agents;
 pub mod evict;
+pub mod let_go;
 pub mod list_agents;
 pub mod release;

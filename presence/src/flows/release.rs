@@ -9,6 +9,21 @@ const PATIENCE: Duration = Duration::from_mins(15);
 const FIRST_PAUSE: u64 = 100;
 const LONGEST_PAUSE: u64 = 5_000;
 
+/// How long a client whose connect failed may wait for its answer, so that its session is given up first.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Gives up a session that was claimed and never seated. Where the store does not hear of it soon, the row is left to
+/// the reconcile: the client, who is to come back, is not kept waiting until the store is there again.
+pub async fn release_at_once(engine: &Engine, held: Held) {
+    let released = release(engine, held, engine.deps.clock.now());
+    if tokio::time::timeout(SHORT_PATIENCE, released).await.is_err() {
+        tracing::warn!(
+            session.id = held.session_id.0,
+            "left a session that was never seated to the reconcile"
+        );
+    }
+}
+
 /// Gives the session up as of `ended`. While the store is away it tries again, at growing and random intervals. Each
 /// session that waits is one task without a socket, and keeps its place among the connections that may be open: so
 /// there are never more of them than `public.max_connections`, and when they take every place nobody new is let in.

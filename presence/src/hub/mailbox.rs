@@ -17,8 +17,12 @@ pub enum Command {
     Disowned,
     /// Somebody with the right to it ended the session.
     Evicted,
-    /// Let go: say so now, and close at `until` at the latest.
-    Drain { until: Time },
+    /// Let go: tell the client now when to connect elsewhere, and close at `until` at the latest.
+    Drain { until: Time, reconnect_after_ms: u64 },
+    /// Ask the client to connect elsewhere, and leave it to it.
+    Shed { reconnect_after_ms: u64 },
+    /// Let go no longer: whoever was told may stay.
+    Stay,
     /// The queue was full and has been thrown away: the client reads too slowly.
     Overflowed,
 }
@@ -37,6 +41,8 @@ struct Inner {
     /// At most one of each kind.
     commands: Vec<Command>,
     overflowed: bool,
+    /// The socket is gone.
+    outlived: bool,
     waker: Option<Waker>,
 }
 
@@ -71,14 +77,30 @@ impl Mailbox {
         fits
     }
 
-    /// Gives a command; one of the same kind that still waits makes it redundant.
+    /// Gives a command; it takes the place of one of the same kind that still waits, and comes last.
     pub fn command(&self, command: Command) {
         let mut inner = self.lock();
-        let same = |c: &Command| std::mem::discriminant(c) == std::mem::discriminant(&command);
-        if !inner.commands.iter().any(same) {
-            inner.commands.push(command);
-        }
+        let differs = |c: &Command| std::mem::discriminant(c) != std::mem::discriminant(&command);
+        inner.commands.retain(differs);
+        inner.commands.push(command);
         wake(inner);
+    }
+
+    /// The socket is gone, and its session waits for its agent: nothing is left to be sent, and of the commands only
+    /// those still matter that say whose the session is.
+    pub fn outlive_socket(&self) {
+        let mut inner = self.lock();
+        inner.frames = VecDeque::new();
+        inner.bytes = 0;
+        let is_of_session =
+            |c: &Command| matches!(c, Command::Replaced | Command::Disowned | Command::Evicted);
+        inner.commands.retain(is_of_session);
+        inner.outlived = true;
+    }
+
+    /// Whether there is somebody to be sent something.
+    pub fn has_socket(&self) -> bool {
+        !self.lock().outlived
     }
 
     /// The next command; no queue of frames holds it up.
@@ -163,11 +185,31 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_command_waits_once() {
-        let mailbox = Mailbox::new(0);
-        mailbox.command(Command::Replaced);
+    fn what_outlives_its_socket_is_whose_the_session_is() {
+        let mailbox = Mailbox::new(1024);
+        mailbox.push("x".into());
+        mailbox.command(Command::Drain { until: Time(7), reconnect_after_ms: 0 });
+        mailbox.command(Command::Evicted);
+        assert!(mailbox.has_socket());
+        mailbox.outlive_socket();
+        assert!(!mailbox.has_socket());
+        assert_eq!(mailbox.poll_frame(&cx()), Poll::Pending);
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Evicted));
         mailbox.command(Command::Replaced);
         assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Replaced));
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Pending);
+    }
+
+    #[test]
+    fn a_repeated_command_waits_once_and_the_last_one_counts() {
+        let drain = |until| Command::Drain { until: Time(until), reconnect_after_ms: 0 };
+        let (first, last) = (drain(3), drain(9));
+        let mailbox = Mailbox::new(0);
+        for command in [first, Command::Stay, last] {
+            mailbox.command(command);
+        }
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Stay));
+        assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(last));
         assert_eq!(mailbox.poll_command(&cx()), Poll::Pending);
     }
 }

@@ -1,15 +1,20 @@
-//! This replica's live sockets: classroom → room → agent → (generation, mailbox).
+//! This replica's live sockets: classroom → room → agent → (claim, mailbox).
 //!
 //! It knows who is to be told, never what is true: that is the store's. Entries are compared before they are removed,
 //! so the late end of an old socket cannot touch a new one. Locks are short and never held across an await.
 
+mod expected;
 mod mailbox;
 mod room;
 
+pub use expected::Expected;
 pub use mailbox::{Command, Mailbox};
 pub use room::{Room, Seat, Sitter, Stale};
 
-use presence_core::ids::{ClassroomId, SessionKey};
+use presence_core::{
+    ids::{ClassroomId, SessionKey},
+    session::Held,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -19,6 +24,17 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Hub {
     rooms: Mutex<HashMap<ClassroomId, Arc<Room>>>,
+    on_the_way: expected::OnTheWay,
+}
+
+/// Who was there to be let go.
+#[derive(Debug)]
+pub enum Parting {
+    /// It hears nothing more of the room; it is still to be told why.
+    Seated(Arc<Mailbox>),
+    /// It may be on the way to its seat, and will find it refused.
+    Expected,
+    Nobody,
 }
 
 impl Hub {
@@ -43,16 +59,27 @@ impl Hub {
         retired
     }
 
-    /// The mailbox of a session that is live here.
-    pub fn find(&self, key: &SessionKey) -> Option<Arc<Mailbox>> {
-        let room = self.lock().get(&key.classroom_id).cloned()?;
-        room.mailbox(&key.agent_id)
+    /// To be called before a session is claimed, and kept until it has its seat.
+    pub fn expect(&self, key: &SessionKey) -> Expected {
+        self.on_the_way.expect(key)
     }
 
-    /// Tells every socket in a room. Returns how many there were.
-    pub fn command_all(&self, command: Command) -> usize {
+    /// Takes away the seat of this claim, or of an older one; a later one is not touched. Those on the way are told
+    /// first: whoever sits down then has either lost its seat, or sees that it must not have it.
+    pub fn let_go(&self, key: &SessionKey, held: Held) -> Parting {
+        let is_expected = self.on_the_way.let_go(key, held);
+        let room = self.lock().get(&key.classroom_id).cloned();
+        match room.and_then(|room| room.let_go(&key.agent_id, held)) {
+            Some(mailbox) => Parting::Seated(mailbox),
+            None if is_expected => Parting::Expected,
+            None => Parting::Nobody,
+        }
+    }
+
+    /// How many sockets have a seat here.
+    pub fn seated(&self) -> usize {
         let rooms: Vec<_> = self.lock().values().cloned().collect();
-        rooms.iter().map(|room| room.command_all(command)).sum()
+        rooms.iter().map(|room| room.seated()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClassroomId, Arc<Room>>> {

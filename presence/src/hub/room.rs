@@ -4,7 +4,7 @@ use super::{Command, Mailbox};
 use crate::event::Event;
 use bytes::Bytes;
 use presence_core::{
-    ids::{AgentId, ClassroomId, Generation},
+    ids::{AgentId, ClassroomId},
     session::Held,
 };
 use std::{
@@ -31,9 +31,21 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    fn leave(&mut self, agent: &AgentId) -> Option<Member> {
+        let member = self.members.remove(agent);
+        if self.members.is_empty() {
+            // An empty room keeps no table.
+            self.members = HashMap::new();
+        }
+        member
+    }
+}
+
 #[derive(Debug)]
 struct Member {
-    generation: Generation,
+    /// Claims of one key compare as they were made: the session id grows whenever the generation begins anew.
+    held: Held,
     mailbox: Arc<Mailbox>,
     /// The client has heard everything up to here, perhaps on another replica that was ahead of this one.
     heard: u64,
@@ -75,17 +87,17 @@ impl Room {
         if state.closed {
             return Err(Stale::Room);
         }
-        if state.members.get(agent).is_some_and(|member| member.generation > held.generation) {
+        if state.members.get(agent).is_some_and(|member| member.held > held) {
             return Err(Stale::Claim);
         }
-        let member = Member { generation: held.generation, mailbox: mailbox.clone(), heard };
+        let member = Member { held, mailbox: mailbox.clone(), heard };
         let replaced = state.members.insert(agent.clone(), member);
         let position = state.position;
         drop(state);
         if let Some(old) = replaced {
             old.mailbox.command(Command::Replaced);
         }
-        let seat = Seat { room: self.clone(), agent: agent.clone(), generation: held.generation };
+        let seat = Seat { room: self.clone(), agent: agent.clone(), held };
         Ok((seat, position))
     }
 
@@ -115,14 +127,17 @@ impl Room {
         self.lock().members.is_empty()
     }
 
-    pub(super) fn mailbox(&self, agent: &AgentId) -> Option<Arc<Mailbox>> {
-        self.lock().members.get(agent).map(|member| member.mailbox.clone())
+    /// Takes the agent's seat away, if it is of this claim or an older one: its socket hears nothing more of the room.
+    pub(super) fn let_go(&self, agent: &AgentId, held: Held) -> Option<Arc<Mailbox>> {
+        let mut state = self.lock();
+        if state.members.get(agent)?.held > held {
+            return None;
+        }
+        state.leave(agent).map(|member| member.mailbox)
     }
 
-    pub(super) fn command_all(&self, command: Command) -> usize {
-        let state = self.lock();
-        state.members.values().for_each(|member| member.mailbox.command(command));
-        state.members.len()
+    pub(super) fn seated(&self) -> usize {
+        self.lock().members.len()
     }
 
     pub(super) fn close_if_empty(&self) -> bool {
@@ -145,7 +160,7 @@ fn count(taken: impl Iterator<Item = bool>) -> (usize, usize) {
 pub struct Seat {
     room: Arc<Room>,
     agent: AgentId,
-    generation: Generation,
+    held: Held,
 }
 
 impl Seat {
@@ -154,7 +169,7 @@ impl Seat {
     pub fn forget_heard(&self) -> u64 {
         let mut state = self.room.lock();
         if let Some(member) = state.members.get_mut(&self.agent)
-            && member.generation == self.generation
+            && member.held == self.held
         {
             member.heard = 0;
         }
@@ -165,70 +180,12 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.room.lock();
-        if state.members.get(&self.agent).is_some_and(|member| member.generation == self.generation) {
-            state.members.remove(&self.agent);
-            if state.members.is_empty() {
-                state.members = HashMap::new();
-            }
+        if state.members.get(&self.agent).is_some_and(|member| member.held == self.held) {
+            state.leave(&self.agent);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hub::Hub;
-    use presence_core::ids::{SessionId, SessionKey};
-    use std::task::{Context, Poll, Waker};
-
-    fn held(generation: i64) -> Held {
-        Held { session_id: SessionId(1), generation: Generation(generation) }
-    }
-
-    fn key() -> SessionKey {
-        SessionKey { agent_id: "web.a.b".parse().unwrap(), classroom_id: "c".parse().unwrap() }
-    }
-
-    fn sitter<'a>(key: &'a SessionKey, generation: i64, mailbox: &'a Arc<Mailbox>) -> Sitter<'a> {
-        Sitter { agent: &key.agent_id, held: held(generation), mailbox, heard: 0 }
-    }
-
-    fn told(mailbox: &Mailbox) -> Poll<Command> {
-        mailbox.poll_command(&Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn the_late_end_of_an_old_socket_does_not_touch_the_new_one() {
-        let (hub, key) = (Hub::default(), key());
-        let room = hub.room(&key.classroom_id);
-        let (old, new) = (Arc::new(Mailbox::new(1)), Arc::new(Mailbox::new(1)));
-        let (old_seat, _) = room.seat(sitter(&key, 1, &old)).unwrap();
-        let (_new_seat, _) = room.seat(sitter(&key, 2, &new)).unwrap();
-        assert_eq!(told(&old), Poll::Ready(Command::Replaced));
-        drop(old_seat);
-        assert!(Arc::ptr_eq(&hub.find(&key).unwrap(), &new));
-        assert_eq!(told(&new), Poll::Pending);
-    }
-
-    #[test]
-    fn a_claim_that_comes_to_its_seat_late_is_stale() {
-        let (hub, key) = (Hub::default(), key());
-        let room = hub.room(&key.classroom_id);
-        let mailbox = Arc::new(Mailbox::new(1));
-        let _seat = room.seat(sitter(&key, 2, &mailbox)).unwrap();
-        assert_eq!(room.seat(sitter(&key, 1, &mailbox)).unwrap_err(), Stale::Claim);
-    }
-
-    #[test]
-    fn a_retired_room_seats_nobody_and_an_occupied_one_is_not_retired() {
-        let (hub, key) = (Hub::default(), key());
-        let room = hub.room(&key.classroom_id);
-        let mailbox = Arc::new(Mailbox::new(1));
-        let seat = room.seat(sitter(&key, 1, &mailbox)).unwrap();
-        assert!(!hub.retire(&room));
-        drop(seat);
-        assert!(hub.retire(&room));
-        assert_eq!(room.seat(sitter(&key, 2, &mailbox)).unwrap_err(), Stale::Room);
-        assert!(!Arc::ptr_eq(&room, &hub.room(&key.classroom_id)));
-    }
-}
+#[path = "room_tests.rs"]
+mod tests;

@@ -16,7 +16,10 @@ use crate::{
 };
 use presence_core::time::{Time, millis};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 use tokio::{sync::Notify, time::MissedTickBehavior};
@@ -67,19 +70,20 @@ impl Lease {
         tokio::join!(self.renewing(), self.sweeping());
     }
 
+    /// Ends the lease now, and for good: a renewal on its way must not bring it back.
+    pub async fn retire(&self) -> Result<(), Fault> {
+        self.tenure.end();
+        self.replicas.retire(self.replica.id).await
+    }
+
     async fn renewing(&self) {
-        loop {
+        while !self.tenure.has_ended() {
             let asked = self.clock.now();
-            let every = match tokio::time::timeout(self.terms.patience(), self.renew(asked)).await {
-                Ok(Ok(())) => self.terms.renew_every,
-                Ok(Err(fault)) => {
-                    self.tenure.doubt();
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "renew the lease");
-                    self.terms.retry_after()
-                }
-                Err(_) => {
-                    self.tenure.doubt();
-                    tracing::warn!("renew the lease: no answer in time");
+            let renewed = tokio::time::timeout(self.terms.patience(), self.renew(asked)).await;
+            let every = match renewed.unwrap_or_else(|late| Err(Fault::unavailable("the lease", late))) {
+                Ok(()) => self.terms.renew_every,
+                Err(fault) => {
+                    self.complain(&fault);
                     self.terms.retry_after()
                 }
             };
@@ -88,11 +92,26 @@ impl Lease {
             // At least a little, so that a store that is slow is not asked without end.
             tokio::time::sleep(every.saturating_sub(took).max(self.terms.retry_after() / 2)).await;
         }
+        // The process is about to end.
+        std::future::pending::<()>().await;
+    }
+
+    /// Once for each outage, however often it is tried again.
+    fn complain(&self, fault: &Fault) {
+        let error = fault as &dyn std::error::Error;
+        if self.tenure.doubt() {
+            tracing::warn!(error, "renew the lease");
+        } else {
+            tracing::debug!(error, "renew the lease");
+        }
     }
 
     async fn renew(&self, asked: Time) -> Result<(), Fault> {
         if self.replicas.renew(self.replica.id, self.terms.ttl).await? {
             self.tenure.renewed(asked);
+            return Ok(());
+        }
+        if self.tenure.has_ended() {
             return Ok(());
         }
         self.register().await?;
@@ -139,6 +158,7 @@ struct Inner {
     ttl: u64,
     held: Mutex<Option<HeldSince>>,
     regained: Notify,
+    ended: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -150,12 +170,17 @@ struct HeldSince {
 
 impl Tenure {
     pub fn new(ttl: Duration) -> Self {
-        Self(Arc::new(Inner { ttl: millis(ttl), held: Mutex::default(), regained: Notify::new() }))
+        Self(Arc::new(Inner {
+            ttl: millis(ttl),
+            held: Mutex::default(),
+            regained: Notify::new(),
+            ended: AtomicBool::new(false),
+        }))
     }
 
     /// Nothing of what was known before the last renewal is in doubt since.
     pub fn is_held(&self, now: Time) -> bool {
-        self.lock().is_some_and(|held| now.since(held.renewed) <= self.0.ttl)
+        !self.has_ended() && self.lock().is_some_and(|held| now.since(held.renewed) <= self.0.ttl)
     }
 
     /// Returns once the lease was lost and registered again; once for however often that was since it was last asked.
@@ -182,11 +207,17 @@ impl Tenure {
         *held = Some(HeldSince { renewed: asked, unbroken: Some(unbroken) });
     }
 
-    /// A renewal failed. The lease runs on for as long as it was given.
-    fn doubt(&self) {
-        if let Some(held) = &mut *self.lock() {
-            held.unbroken = None;
-        }
+    /// A renewal failed. The lease runs on for as long as it was given. Returns whether it is the first to fail.
+    fn doubt(&self) -> bool {
+        self.lock().as_mut().is_some_and(|held| held.unbroken.take().is_some())
+    }
+
+    fn end(&self) {
+        self.0.ended.store(true, SeqCst);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.ended.load(SeqCst)
     }
 
     fn ring(&self) {
@@ -218,7 +249,7 @@ mod tests {
         let tenure = tenure();
         assert!(tenure.is_held(Time(11_000)) && !tenure.is_held(Time(11_001)));
         tenure.renewed(Time(4_000));
-        tenure.doubt();
+        assert!(tenure.doubt() && !tenure.doubt());
         assert!(tenure.is_held(Time(14_000)) && !tenure.is_held(Time(14_001)));
     }
 
@@ -258,6 +289,14 @@ mod tests {
         // Asked for at 4 s, answered at 60 s.
         tenure.renewed(Time(4_000));
         assert!(!tenure.is_held(Time(60_000)));
+    }
+
+    #[test]
+    fn a_lease_that_was_given_back_is_held_no_more_whatever_is_still_answered() {
+        let tenure = tenure();
+        tenure.end();
+        tenure.renewed(Time(4_000));
+        assert!(!tenure.is_held(Time(4_000)) && !tenure.may_sweep(Time(4_000)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who runs when: the one home of spawned tasks, the replica's lease, what it holds against what
 //! it answers for, the way to an end.
 
+pub mod drain;
 pub mod lease;
 pub mod monitor;
 pub mod reconcile;

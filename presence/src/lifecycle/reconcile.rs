@@ -96,7 +96,7 @@ impl Reconcile {
 
     async fn tell(&self, orphans: Vec<Orphan>) {
         let suspect = |orphan: Orphan| {
-            // A session that only waits for its agent has no socket to tell; its release will find nothing to do.
+            // One that waits for its agent hears it, too. Of one that nobody listens for there is nobody to tell.
             let (key, mailbox) = self.engine.ledger.socket(orphan.held)?;
             Some(Suspect { orphan, key, mailbox })
         };
@@ -112,7 +112,7 @@ impl Reconcile {
         let (lost, replaced) = (of(Fate::Lost) + certain.len(), of(Fate::Replaced));
         if lost > 0 {
             self.engine.deps.metrics.session_lost.inc_by(lost as u64);
-            tracing::warn!(lost, "closed sockets whose sessions the store has lost or given away");
+            tracing::warn!(lost, "closed sockets whose sessions the store has lost");
         }
         if replaced > 0 {
             tracing::info!(replaced, "closed sockets whose agents have a later one elsewhere");

@@ -1,9 +1,7 @@
-//! The way to an end: no new sockets, `terminated` to those there are, time for them to go, then the rest is closed,
-//! what is committed is published, and the lease is given back.
+//! The way to an end: every socket is let go, what is committed is published, and the lease is given back.
 
-use super::lease::Lease;
-use crate::{engine::Engine, hub::Command, ports::session_store::Due};
-use presence_core::time::millis;
+use super::{drain::Drainer, lease::Lease};
+use crate::{crash, engine::Engine, ports::session_store::Due};
 use std::{io, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,11 +10,13 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// What publishing the last events, and then giving the lease back, may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Returns when the process is asked to end (SIGTERM, SIGINT), or can no longer do its work.
+/// Returns when the process is asked to end (SIGTERM, SIGINT), or can no longer do its work. A signal that comes later
+/// changes nothing: it is heard by nobody.
 pub async fn requested(engine: &Engine) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
+        biased;
         _ = terminate.recv() => tracing::info!("SIGTERM: letting go"),
         _ = interrupt.recv() => tracing::info!("SIGINT: letting go"),
         () = engine.tasks.failed() => {}
@@ -24,29 +24,11 @@ pub async fn requested(engine: &Engine) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets every socket go and ends what runs. Bounded by the drain time-out and a few seconds.
-pub async fn shut_down(engine: &Engine, lease: &Lease) {
-    engine.draining.cancel();
-    // So that whoever comes back elsewhere takes the session over whole.
-    if !matches!(
-        tokio::time::timeout(LAST_WORDS, lease.replicas.set_draining(lease.replica.id, true)).await,
-        Ok(Ok(()))
-    ) {
-        tracing::warn!(
-            "other replicas could not be told; agents that come back there are replaced, not handed over"
-        );
-    }
-    let until = engine.drain_deadline();
-    let told = engine.hub.command_all(Command::Drain { until });
-    tracing::info!(
-        told,
-        timeout_ms = millis(engine.deps.config.session.drain_timeout.0),
-        "told every agent to connect elsewhere"
-    );
-    let gone =
-        tokio::time::timeout(engine.deps.config.session.drain_timeout.0 + MARGIN, engine.tasks.finished())
-            .await;
-    if gone.is_err() {
+/// Lets every socket go and ends what runs. Bounded by the drain's time-out and a few seconds.
+pub async fn shut_down(engine: &Engine, drainer: &Drainer, lease: &Lease) {
+    let until = drainer.end();
+    let left = Duration::from_millis(until.since(engine.deps.clock.now()));
+    if tokio::time::timeout(left + MARGIN, drainer.drained()).await.is_err() {
         tracing::warn!(
             "some sessions could not be given up in time; their lease ends now, and they are swept"
         );
@@ -55,8 +37,8 @@ pub async fn shut_down(engine: &Engine, lease: &Lease) {
     if !matches!(tokio::time::timeout(LAST_WORDS, outbox).await, Ok(Ok(()))) {
         tracing::warn!("some events are still in the outbox; the next replica publishes them");
     }
-    let retire = lease.replicas.retire(lease.replica.id);
-    if !matches!(tokio::time::timeout(LAST_WORDS, retire).await, Ok(Ok(()))) {
+    crash::point("drain.published");
+    if !matches!(tokio::time::timeout(LAST_WORDS, lease.retire()).await, Ok(Ok(()))) {
         tracing::warn!("the lease could not be given back; it lapses by itself");
     }
     engine.tasks.stop().await;

@@ -34,7 +34,19 @@ pub enum Answer {
     NotHere,
 }
 
-/// An ask from elsewhere, and the way back.
+impl Answer {
+    pub const ALL: [Self; 2] = [Self::LetGo, Self::NotHere];
+
+    /// Its name on the wire and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LetGo => "let_go",
+            Self::NotHere => "not_here",
+        }
+    }
+}
+
+/// An ask from elsewhere, and the way back, which never waits: an answer that finds no room is lost.
 pub struct Asked {
     pub ask: Ask,
     pub answer: Box<dyn FnOnce(Answer) + Send>,
@@ -48,9 +60,11 @@ impl Debug for Asked {
 
 /// Contract:
 /// - `ask` waits for an answer no longer than 300 ms, and not at all for a replica that is known to be gone. No answer
-///   is a fault; the ask may have been heard all the same. It may be repeated.
-/// - `asked` brings what is asked of this replica for as long as it is polled, over reconnects too; whoever asks while
-///   nobody listens gets no answer. What is no ask is counted and skipped.
+///   is a fault; the ask may have been heard all the same, or be heard much later, by a replica that slept. It may be
+///   repeated.
+/// - `asked` brings what is asked of this replica for as long as it is polled, over reconnects too, and may be called
+///   while nobody can be reached. Whoever asks while nobody listens, or faster than is heard, gets no answer. What is no
+///   ask is counted and skipped.
 #[async_trait]
 pub trait Peers: Debug + Send + Sync {
     async fn ask(&self, replica: ReplicaId, ask: &Ask) -> Result<Answer, Fault>;

@@ -2,8 +2,8 @@
 //!
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
-use crate::event::Poison;
-use presence_core::{close::Reason, time::UnixMicros};
+use crate::{event::Poison, ports::peers::Answer};
+use presence_core::{close::Reason, drain::Cause, time::UnixMicros};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -103,6 +103,11 @@ struct ByKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByAnswer {
+    answer: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByRequest {
     route: String,
     method: &'static str,
@@ -149,6 +154,8 @@ table! {
     closes: Family<ByReason, Counter> = Family::default(), "closes", "Sockets closed, by reason";
     resumes: Family<ByResult, Counter> = Family::default(), "resumes", "Resumes, by whether they were complete";
     refused: Family<ByCause, Counter> = Family::default(), "refused", "Sockets not let in, by cause";
+    pub drain_state: Gauge = Gauge::default(), "drain_state", "0 serving, 1 letting go of every agent, 2 has let go";
+    drain_told: Family<ByReason, Counter> = Family::default(), "drain_told", "Agents told to connect elsewhere, by why";
     pub events_received: Counter = Counter::default(), "events_received", "Events that arrived from the bus";
     pub events_delivered: Counter = Counter::default(), "events_delivered", "Events handed to sockets";
     poison: Family<ByKind, Counter> = Family::default(), "events_poison", "Messages that are no events, by what is wrong";
@@ -156,6 +163,8 @@ table! {
     pub outbox_pending: Gauge = Gauge::default(), "outbox_pending", "Events in the store, not published yet";
     pub outbox_oldest: Seconds = Seconds::default(), "outbox_oldest_seconds", "How long the oldest of them waits";
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
+    peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
+    pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
     pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
@@ -195,6 +204,12 @@ impl Metrics {
         for cause in Refusal::ALL {
             show(&self.refused.get_or_create(&ByCause { cause: cause.as_str() }));
         }
+        for cause in Cause::ALL {
+            self.drain_told(cause, 0);
+        }
+        for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
+            show(&self.peer_asks.get_or_create(&answer_label(answer)));
+        }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
         }
@@ -213,8 +228,17 @@ impl Metrics {
         self.resumes.get_or_create(&ByResult { result: result.as_str() }).inc();
     }
 
+    /// `None`: no answer came in time.
+    pub fn peer_ask(&self, answer: Option<Answer>) {
+        self.peer_asks.get_or_create(&answer_label(answer)).inc();
+    }
+
     pub fn refuse(&self, cause: Refusal) {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn drain_told(&self, cause: Cause, count: u64) {
+        self.drain_told.get_or_create(&ByReason { reason: cause.as_str() }).inc_by(count);
     }
 
     pub fn poison(&self, poison: Poison, count: u64) {
@@ -236,6 +260,10 @@ impl Metrics {
         text::encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+fn answer_label(answer: Option<Answer>) -> ByAnswer {
+    ByAnswer { answer: answer.map_or("none", Answer::as_str) }
 }
 
 /// From 1 ms to 16 s.
@@ -286,6 +314,7 @@ mod tests {
         metrics.refuse(Refusal::AddressCap);
         metrics.resume(Resumed::Resync);
         metrics.poison(Poison::Body, 2);
+        metrics.peer_ask(Some(Answer::LetGo));
         metrics.http("/api/v1/classrooms/{id}/agents", "BREW", 404, Duration::from_secs(1));
         let text = metrics.text().unwrap();
         for line in [
@@ -296,6 +325,8 @@ mod tests {
             "presence_refused_total{cause=\"address_cap\"} 1",
             "presence_resumes_total{result=\"resync\"} 1",
             "presence_events_poison_total{kind=\"body\"} 2",
+            "presence_peer_asks_total{answer=\"let_go\"} 1",
+            "presence_peer_asks_total{answer=\"none\"} 0",
             "presence_http_requests_total{route=\"/api/v1/classrooms/{id}/agents\",method=\"other\",status=\"4xx\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

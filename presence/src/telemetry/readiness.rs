@@ -2,12 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Not ready until the store was seen. A bus that is away makes nothing unready: events wait in the outbox.
-#[derive(Debug, Default)]
+/// Not ready until the store was seen, while this replica drains, and while its operator has it step back. A bus that is away makes nothing unready: events wait in the outbox.
+#[derive(Debug)]
 pub struct Readiness {
     store_up: AtomicBool,
     bus_up: AtomicBool,
     draining: AtomicBool,
+    accepting: AtomicBool,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        let down = || AtomicBool::new(false);
+        Self { store_up: down(), bus_up: down(), draining: down(), accepting: AtomicBool::new(true) }
+    }
 }
 
 impl Readiness {
@@ -19,9 +27,13 @@ impl Readiness {
         self.bus_up.store(up, Relaxed);
     }
 
-    /// There is no way back: what drains is about to end.
-    pub fn start_draining(&self) {
-        self.draining.store(true, Relaxed);
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Relaxed);
+    }
+
+    /// Whether whoever operates this replica lets it ask for new agents.
+    pub fn set_accepting(&self, accepting: bool) {
+        self.accepting.store(accepting, Relaxed);
     }
 
     pub fn store_up(&self) -> bool {
@@ -36,7 +48,11 @@ impl Readiness {
         self.draining.load(Relaxed)
     }
 
+    pub fn accepting(&self) -> bool {
+        self.accepting.load(Relaxed)
+    }
+
     pub fn is_ready(&self) -> bool {
-        self.store_up() && !self.draining()
+        self.store_up() && !self.draining() && self.accepting()
     }
 }

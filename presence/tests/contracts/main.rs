@@ -7,6 +7,8 @@ mod bus_auth;
 mod bus_faults;
 mod bus_fixture;
 mod bus_kit;
+mod bus_storm;
 mod bus_stream;
 mod foreign;
+mod peers;
 mod session_store;

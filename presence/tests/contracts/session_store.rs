@@ -1,7 +1,8 @@
-//! The contract of `SessionStore`, `Outbox` and `Replicas`: every test here runs on PostgreSQL and on SQLite.
+//! The contract of `SessionStore`, `Outbox`, `Replicas` and `Audit`: every test here runs on PostgreSQL and on SQLite.
 //!
 //! It needs `PRESENCE_TEST_POSTGRES`, the URL of a superuser; each test makes a database of its own.
 
+mod audit;
 mod batching;
 mod claims;
 mod fences;

@@ -40,7 +40,7 @@ pub(crate) fn check(record: &Record<'_>, terms: &Terms, sheet: &mut Sheet) {
     for (key, case) in cases(record, dump) {
         events += case.told.len() + case.waiting.len();
         rows += case.rows.len();
-        Chain { record, key, case: &case, facts: facts(&case) }.check(sheet);
+        Chain { record, dump, terms, key, case: &case, facts: facts(&case) }.check(sheet);
         invented(&case, dump.began.saturating_sub(micros(terms.clock_ms)), sheet);
         if record.is_quiet_at(dump.began) {
             for waiting in &case.waiting {
@@ -83,6 +83,8 @@ fn facts(case: &Case<'_, '_>) -> Facts {
 
 struct Chain<'c, 'r, 'a> {
     record: &'c Record<'a>,
+    dump: &'c Dump<'a>,
+    terms: &'c Terms,
     key: &'c Key,
     case: &'c Case<'r, 'a>,
     facts: Facts,
@@ -124,7 +126,7 @@ impl Chain<'_, '_, '_> {
                 }
             }
             (None, None) => {
-                if !abuts {
+                if !abuts && !self.may_be_unseen(after.started_at) {
                     sheet.find(I4, &[before.line, after.line], || {
                         format!(
                             "neither left({}) nor entered({}) was published, and the stays do not abut",
@@ -139,21 +141,31 @@ impl Chain<'_, '_, '_> {
     }
 
     fn expect(&self, operation: Operation, row: &Row<'_>, sheet: &mut Sheet) {
-        if !self.facts.contains_key(&(operation, row.session_id)) {
+        let since = row.ended_at.filter(|_| operation == Operation::Left).unwrap_or(row.started_at);
+        if !self.facts.contains_key(&(operation, row.session_id)) && !self.may_be_unseen(since) {
             sheet.find(I4, &[row.line], || {
                 format!("{}({}) was never published", operation.as_str(), row.session_id)
             });
         }
     }
 
+    /// What happened at this moment may have been published after the witnesses had looked, and before the dump.
+    fn may_be_unseen(&self, since: i64) -> bool {
+        let stream = &self.record.stream;
+        let published_by = since.saturating_add(micros(self.terms.ghost_ms));
+        stream.is_unwatched_at(self.dump.began) && stream.is_unwatched_at(published_by)
+    }
+
+    /// Whether the last socket of a session was told so.
     fn was_replaced(&self, session_id: i64) -> bool {
         let told = |line: &usize| {
             matches!(&self.record.history[*line].act,
-            Act::Told { reason, .. } if reason == Reason::Replaced.row().name)
+                Act::Told { reason, .. } if reason == Reason::Replaced.row().name)
         };
         self.record.lives.get(self.key).is_some_and(|life| {
-            let mut of = self.record.sockets_of(life);
-            of.any(|it| it.entered.is_some_and(|e| e.session_id == session_id) && it.lines.iter().any(told))
+            let mut of = self.record.sockets_of(life).rev();
+            let last = of.find(|it| it.entered.is_some_and(|entered| entered.session_id == session_id));
+            last.is_some_and(|last| last.lines.iter().any(told))
         })
     }
 }

@@ -72,15 +72,16 @@ impl Stays<'_, '_> {
         };
         // About a fault, stays end when somebody was last heard of, and begin again when it is over.
         let (unseen, settle) = (micros(self.terms.unseen_ms), micros(self.terms.settle_ms));
-        let disturbed = self.life.faults.spans().iter();
-        let disturbed =
-            disturbed.map(|&(began, at)| (began.saturating_sub(unseen), at.saturating_add(settle)));
+        let about_a_fault =
+            |&(began, at): &(i64, i64)| (began.saturating_sub(unseen), at.saturating_add(settle));
+        let disturbed: Vec<_> = self.life.faults.spans().iter().map(about_a_fault).collect();
+        let excused = Timeline::new(disturbed.clone());
         let covered = Timeline::new(rows.iter().map(stay).chain(disturbed).collect());
         let mut sockets = 0;
         let replaced_at = self.first_claims();
         for socket in self.record.sockets_of(self.life).filter(|socket| socket.entered.is_some()) {
             let until = self.owed_until(socket, &replaced_at).min(self.dump.began);
-            sockets += usize::from(until > socket.at);
+            sockets += usize::from(until > socket.at && excused.hole(socket.at, until).is_some());
             if let Some(hole) = covered.hole(socket.at, until) {
                 let end = socket.closed.map(|closed| closed.line);
                 let rows = rows.iter().map(|row| row.line).take(4);

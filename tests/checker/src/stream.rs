@@ -48,7 +48,10 @@ pub(crate) struct Stream<'a> {
     pub(crate) own: BTreeMap<Key, Vec<Told>>,
     /// Two different events at one position.
     clashes: Vec<[usize; 2]>,
-    ranges: Vec<(u64, u64)>,
+    /// What the witnesses know whole, in stretches that do not touch; none: all of it.
+    ranges: Option<Vec<(u64, u64)>>,
+    /// When a witness last looked; none: later than anything happened.
+    looked_at: Option<i64>,
 }
 
 impl<'a> Stream<'a> {
@@ -59,11 +62,14 @@ impl<'a> Stream<'a> {
                 Act::Published { seq, id, about } => {
                     stream.add(Publication { line, at: entry.at, seq: *seq, id, about });
                 }
-                Act::Witnessed { first, last } => stream.ranges.push((*first, *last)),
+                Act::Witnessed { first, last } => {
+                    stream.ranges.get_or_insert_default().push((*first, *last));
+                    stream.looked_at = stream.looked_at.max(Some(entry.at));
+                }
                 _ => {}
             }
         }
-        stream.ranges.sort_unstable();
+        stream.ranges = stream.ranges.map(joined);
         stream.rooms.values_mut().for_each(|room| room.sort_by_key(|it| it.seq));
         stream.own.values_mut().for_each(|told| told.sort_by_key(|it| it.seq));
         stream
@@ -93,16 +99,39 @@ impl<'a> Stream<'a> {
     }
 
     pub(crate) fn is_witnessed(&self) -> bool {
-        !self.by_seq.is_empty() || !self.ranges.is_empty()
+        !self.by_seq.is_empty() || self.ranges.is_some()
+    }
+
+    /// Whether the witnesses had looked for the last time by then.
+    pub(crate) fn is_unwatched_at(&self, moment: i64) -> bool {
+        self.looked_at.is_some_and(|looked_at| looked_at < moment)
+    }
+
+    /// Whether all that lies between two positions is known.
+    fn is_whole_between(&self, a: u64, b: u64) -> bool {
+        self.range(a).is_some_and(|stretch| Some(stretch) == self.range(b))
     }
 
     /// Which stretch of what is known a position lies in; none: no witness looked there.
     pub(crate) fn range(&self, seq: u64) -> Option<usize> {
-        if self.ranges.is_empty() {
-            return Some(0);
-        }
-        self.ranges.iter().position(|&(first, last)| (first..=last).contains(&seq))
+        let Some(ranges) = &self.ranges else { return Some(0) };
+        let stretch = ranges.partition_point(|&(_, last)| last < seq);
+        ranges.get(stretch).is_some_and(|&(first, _)| first <= seq).then_some(stretch)
     }
+}
+
+/// A witness that reads a growing stream several times knows one stretch of it.
+fn joined(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    ranges.retain(|(first, last)| first <= last);
+    ranges.sort_unstable();
+    let mut stretches: Vec<(u64, u64)> = Vec::new();
+    for (first, last) in ranges {
+        match stretches.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => stretches.push((first, last)),
+        }
+    }
+    stretches
 }
 
 /// I3: per key, `entered` and `left` alternate, beginning with `entered`; ids grow; none is there twice.
@@ -125,7 +154,7 @@ fn alternation(stream: &Stream<'_>, key: &Key, told: &[Told], sheet: &mut Sheet)
     for &it in told {
         if let Some(first) = seen.insert((it.session_id, it.operation), it) {
             // A stream that was made anew is filled again with what it may have lost.
-            if stream.range(first.seq) == stream.range(it.seq) {
+            if stream.is_whole_between(first.seq, it.seq) {
                 sheet.find(Invariant::I3, &[first.line, it.line], || {
                     format!("{} is in the stream twice", worded(&it))
                 });
@@ -140,8 +169,7 @@ fn alternation(stream: &Stream<'_>, key: &Key, told: &[Told], sheet: &mut Sheet)
             }
             continue;
         };
-        let unseen_between = stream.range(before.seq) != stream.range(it.seq);
-        if before.operation == it.operation && !unseen_between {
+        if before.operation == it.operation && stream.is_whole_between(before.seq, it.seq) {
             sheet.find(Invariant::I3, &[before.line, it.line], || {
                 format!("{} follows {}", worded(&it), worded(&before))
             });

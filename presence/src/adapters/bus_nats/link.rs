@@ -4,6 +4,7 @@
 //! made anew in the same way.
 
 use super::{
+    backlog::Backlogs,
     connect::Signals,
     error::Error,
     options::Options,
@@ -46,6 +47,7 @@ pub(super) struct Link {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) poison: PoisonCounts,
     pub(super) reads: Semaphore,
+    pub(super) backlogs: Backlogs,
     pub(super) publishes: Semaphore,
     signals: Arc<Signals>,
     statistics: Arc<Statistics>,
@@ -98,6 +100,7 @@ impl Link {
             signals,
             poison: PoisonCounts::default(),
             reads: Semaphore::new(READS),
+            backlogs: Backlogs::default(),
             publishes: Semaphore::new(PUBLISHES),
             infos_begun: AtomicU64::new(0),
             last_info: tokio::sync::Mutex::new(None),

@@ -1,13 +1,16 @@
 //! The bus on NATS JetStream: one stream, no consumer. The port's contract is in `ports::bus`.
 //!
 //! `connect` keeps the connection, `link` the stream, `publish` sends, `subscription` hears and repairs, `read` reads
-//! by position; `tracker` and `stream` decide, without doing anything.
+//! by position, `backlog` once for all who ask together; `tracker` and `stream` decide, without doing anything. `peers` asks other replicas over the same
+//! connection.
 
+mod backlog;
 mod connect;
 mod error;
 mod link;
 mod message;
 mod options;
+mod peers;
 mod publish;
 mod read;
 mod stream;
@@ -16,9 +19,10 @@ mod tracker;
 
 pub use error::Error;
 pub use options::{Auth, Options, Servers, Storage, StreamOptions, Tls};
+pub use peers::NatsPeers;
 
 use crate::{
-    event::{Event, Poison},
+    event::Poison,
     ports::{
         Fault,
         bus::{Backlog, Bus, Outgoing, Subscription},
@@ -28,6 +32,7 @@ use crate::{
 use async_trait::async_trait;
 use link::Link;
 use presence_core::ids::ClassroomId;
+use prometheus_client::metrics::counter::Counter;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
@@ -65,10 +70,16 @@ impl NatsBus {
             // A stream that is not ready is asked for again, with or without news.
             let again = sleep(Duration::from_secs(10));
             tokio::select! {
+                biased;
                 changed = news.changed() => if changed.is_err() { return },
                 () = again => {}
             }
         }
+    }
+
+    /// The other replicas on this NATS; `garbage` counts what comes from there and is no ask.
+    pub fn peers(&self, garbage: Counter) -> NatsPeers {
+        NatsPeers::new(self.link.clone(), garbage)
     }
 
     /// How many messages were no events, for metrics.
@@ -88,14 +99,8 @@ impl Bus for NatsBus {
     }
 
     async fn read(&self, classroom: &ClassroomId, after: u64, up_to: u64) -> Result<Backlog, Fault> {
-        let reading = read::range(&self.link, classroom, (after, up_to), None);
-        let found = timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)?;
-        let Some(found) = found? else {
-            return Ok(Backlog::Unprovable);
-        };
-        let events: Vec<Arc<Event>> =
-            found.iter().filter_map(|stored| stored.event(classroom, &self.link)).collect();
-        Ok(Backlog::Complete(events))
+        let reading = backlog::read(&self.link, classroom, (after, up_to));
+        Ok(timeout(link::WITHIN, reading).await.map_err(|_| Error::TimedOut)??)
     }
 
     fn is_up(&self) -> bool {

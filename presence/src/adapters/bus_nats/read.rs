@@ -72,8 +72,10 @@ pub(super) async fn range(
     if link.has_forgotten(after) {
         return Ok(None);
     }
-    let _turn = link.reads.acquire().await;
+    let turn = link.reads.acquire().await;
     let found = collect(link, classroom, after, up_to).await?;
+    // All who wait for the state of the stream share one answer: nobody's turn is kept for it.
+    drop(turn);
     // Asked last: what was dropped from the old end while we read is gone from this state too.
     let info = link.info_shared().await?;
     let same = created.is_none_or(|created| **created == info.created);

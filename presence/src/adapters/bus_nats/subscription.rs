@@ -218,6 +218,7 @@ impl Arrivals {
         let pause = self.spread(full);
         self.failures = self.failures.saturating_add(1);
         tokio::select! {
+            biased;
             _ = self.news.changed() => {}
             () = sleep(pause) => {}
         }

@@ -2,7 +2,7 @@
 
 use super::{
     PostgresOptions,
-    pool::{Pool, late},
+    pool::{Borrowed, Pool, late},
 };
 use crate::{
     adapters::{schema, sql::WHAT},
@@ -29,6 +29,9 @@ use tokio::time::timeout;
 /// Times a statement is sent again after a lost race. A deadlock needs another batch that locks out of order, which
 /// ours do not; this is for what a site does beside us.
 const RETRIES: u32 = 4;
+
+/// One snapshot for all that follows, and nothing changes by it. A question may be a large one.
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '1min'";
 
 #[derive(Clone)]
 pub(super) struct Database {
@@ -93,6 +96,48 @@ impl Database {
             _ => self.pool.give_back(borrowed),
         }
         rows
+    }
+}
+
+/// Several reads of one snapshot. Dropped before its end, it costs the connection.
+pub(super) struct Reading<'a> {
+    borrowed: Borrowed<'a>,
+    database: &'a Database,
+}
+
+impl Database {
+    pub(super) async fn read(&self) -> Result<Reading<'_>, Fault> {
+        let borrowed = self.pool.borrow().await.map_err(fault)?;
+        let mut reading = Reading { borrowed, database: self };
+        reading.execute(READ).await?;
+        Ok(reading)
+    }
+}
+
+impl Reading<'_> {
+    /// The caller bounds the wait; the server gives up by itself.
+    pub(super) async fn rows<T>(
+        &mut self,
+        query: QueryAs<'_, Postgres, T, PgArguments>,
+    ) -> Result<Vec<T>, Fault>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        self.database.statements.fetch_add(1, Ordering::Relaxed);
+        query.fetch_all(self.borrowed.connection()).await.map_err(fault)
+    }
+
+    pub(super) async fn end(mut self) -> Result<(), Fault> {
+        self.execute("ROLLBACK").await?;
+        self.database.pool.give_back(self.borrowed);
+        Ok(())
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), Fault> {
+        self.database.statements.fetch_add(1, Ordering::Relaxed);
+        let done = sqlx::raw_sql(sql).execute(self.borrowed.connection());
+        timeout(self.database.timeout, done).await.unwrap_or_else(|_| Err(late())).map_err(fault)?;
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The schema: brought up to date by `presence migrate`, checked by everybody who serves.
 
 use super::database::{Database, fault, parse_url};
-use crate::adapters::schema::{self, Applied, Embedded, Error, Recorded};
+use crate::adapters::schema::{self, Applied, COMPATIBLE_FROM, Embedded, Error, Recorded};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 const EMBEDDED: [Embedded; 3] = [
@@ -26,7 +26,15 @@ pub async fn migrate(url: &str) -> Result<Applied, Error> {
 
 async fn apply(connection: &mut PgConnection) -> Result<Applied, Error> {
     let known = schema::migrator(&EMBEDDED);
-    let before = schema::newest(&recorded(connection).await.map_err(fault)?);
+    let recorded_before = recorded(connection).await.map_err(fault)?;
+    let before = schema::newest(&recorded_before);
+    if schema::is_newer(&known, &recorded_before) {
+        // A later release was here: there is nothing to do, or nothing that this one could.
+        let marker = sqlx::query_as::<_, (i64,)>(COMPATIBLE_FROM).fetch_optional(connection).await;
+        let compatible_from = marker.map_err(fault)?.map(|(from,)| from);
+        schema::check(&known, &recorded_before, compatible_from)?;
+        return Ok(Applied { before, after: before });
+    }
     known.run(&mut *connection).await.map_err(|error| schema::refused(error, &known, fault))?;
     let after = schema::newest(&recorded(connection).await.map_err(fault)?);
     Ok(Applied { before, after })
@@ -48,5 +56,11 @@ pub(super) async fn check_schema(database: &Database) -> Result<(), Error> {
         Vec::new()
     };
     let recorded: Vec<_> = rows.into_iter().map(Recorded::from).collect();
-    schema::check(&schema::migrator(&EMBEDDED), &recorded)
+    let known = schema::migrator(&EMBEDDED);
+    let compatible_from = if schema::is_newer(&known, &recorded) {
+        database.rows(|| sqlx::query_as::<_, (i64,)>(COMPATIBLE_FROM)).await?.first().map(|&(from,)| from)
+    } else {
+        None
+    };
+    schema::check(&known, &recorded, compatible_from)
 }

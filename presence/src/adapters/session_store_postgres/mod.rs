@@ -1,10 +1,11 @@
-//! `SessionStore`, `Outbox` and `Replicas` on PostgreSQL 14 or later.
+//! `SessionStore`, `Outbox`, `Replicas` and `Audit` on PostgreSQL 14 or later.
 //!
-//! Every operation is one statement, so each is atomic by itself and no connection is held across anything else.
+//! Every operation but the audit is one statement, so each is atomic by itself and no connection is held across anything else.
 //! Claims, releases and rosters are batched (`batch`): the statement for one is the statement for 64. Where a statement
 //! has to see what was committed while it waited for a row's lock, it calls a volatile function of the schema
 //! (`migrations/postgres`). It creates nothing: a role without DDL can serve.
 
+mod audit;
 mod claims;
 mod database;
 mod migrations;
@@ -73,6 +74,8 @@ impl Debug for PostgresOptions {
 #[derive(Debug)]
 pub struct PostgresStore {
     database: Database,
+    /// One of the connections, kept for leases: whoever cannot renew is dead, however long the others wait.
+    leases: Database,
     claims: Batcher<Claims>,
     releases: Batcher<Releases>,
     rosters: Batcher<Rosters>,
@@ -84,7 +87,9 @@ impl PostgresStore {
     /// Connects and checks the schema; it needs the database to be up. The future performs the batches: nothing is
     /// claimed, released or listed unless somebody polls it, and it ends after the store is dropped.
     pub async fn open(options: &PostgresOptions) -> Result<(Arc<Self>, BoxFuture<'static, ()>), Error> {
-        let database = Database::new(options)?;
+        let rest = options.max_connections.saturating_sub(1);
+        let database = Database::new(&PostgresOptions { max_connections: rest, ..options.clone() })?;
+        let leases = Database::new(&PostgresOptions { max_connections: 1, ..options.clone() })?;
         migrations::check_schema(&database).await?;
         // One batch of a kind under way at a time: what comes meanwhile makes the next one larger, which serves a storm
         // better than two smaller ones side by side.
@@ -94,6 +99,7 @@ impl PostgresStore {
         let (rosters, listing) = batcher(Rosters::new(database.clone()), limits);
         let store = Self {
             database,
+            leases,
             claims,
             releases,
             rosters,
@@ -106,14 +112,14 @@ impl PostgresStore {
         Ok((Arc::new(store), run.boxed()))
     }
 
-    /// Fails if the schema is no longer the one this build knows.
+    /// Fails if the schema is no longer one that this build may serve on.
     pub async fn check_schema(&self) -> Result<(), Error> {
         migrations::check_schema(&self.database).await
     }
 
     /// Statements sent since the store was opened: its round trips.
     pub fn statements(&self) -> u64 {
-        self.database.statements()
+        self.database.statements() + self.leases.statements()
     }
 
     /// Callers that wait for a batch or are in one.

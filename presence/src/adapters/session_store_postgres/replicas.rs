@@ -112,7 +112,7 @@ impl Replicas for PostgresStore {
                 .bind(&replica.address)
                 .bind(micros(ttl))
         };
-        let rows = self.database.rows(statement).await?;
+        let rows = self.leases.rows(statement).await?;
         let &(fence,) =
             rows.first().ok_or_else(|| Fault::failed(WHAT, "a registration came back without its row"))?;
         Ok(Fence(fence))
@@ -120,7 +120,7 @@ impl Replicas for PostgresStore {
 
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault> {
         let statement = || sqlx::query_as::<_, (bool,)>(RENEW).bind(Uuid::from_u128(id.0)).bind(micros(ttl));
-        Ok(!self.database.rows(statement).await?.is_empty())
+        Ok(!self.leases.rows(statement).await?.is_empty())
     }
 
     async fn set_draining(&self, id: ReplicaId, draining: bool) -> Result<(), Fault> {
@@ -166,12 +166,5 @@ impl Replicas for PostgresStore {
             }
         }
         Ok(moved)
-    }
-}
-
-#[async_trait]
-impl crate::ports::session_store::Audit for PostgresStore {
-    async fn audit(&self, _: Duration, _: u32) -> Result<Vec<crate::ports::session_store::Finding>, Fault> {
-        Ok(vec![])
     }
 }

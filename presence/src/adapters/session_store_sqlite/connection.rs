@@ -51,28 +51,25 @@ impl Debug for Database {
 impl Database {
     pub(super) async fn open(options: &SqliteOptions) -> Result<Self, schema::Error> {
         make_private(&options.path).await.map_err(|error| Fault::unavailable(WHAT, error))?;
-        let mut connect = SqliteConnectOptions::new()
-            .filename(&options.path)
+        let mut connect = existing(options)
+            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .page_size(PAGE_BYTES)
-            .busy_timeout(options.timeout)
-            .disable_statement_logging();
+            .page_size(PAGE_BYTES);
         if let Some(bytes) = options.max_bytes {
             connect = connect.pragma("max_page_count", (bytes / u64::from(PAGE_BYTES)).max(1).to_string());
         }
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(options.timeout)
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
         // The writer first: it makes the file a WAL file.
-        let writer = pool(1).connect_with(connect.clone()).await.map_err(fault)?;
-        let readers = pool(READERS).connect_lazy_with(connect.pragma("query_only", "ON"));
+        let writer = pool(options, 1).connect_with(connect.clone()).await.map_err(fault)?;
+        let readers = pool(options, READERS).connect_lazy_with(connect.pragma("query_only", "ON"));
         Ok(Self { writer, readers, statements: Arc::default() })
+    }
+
+    /// A file that is there, beside the process that it serves. Nothing is made, migrated or written.
+    pub(super) fn inspect(options: &SqliteOptions) -> Self {
+        let connect = existing(options).read_only(true).pragma("query_only", "ON");
+        let [writer, readers] = [(); 2].map(|()| pool(options, 1).connect_lazy_with(connect.clone()));
+        Self { writer, readers, statements: Arc::default() }
     }
 
     pub(super) fn statements(&self) -> u64 {
@@ -91,6 +88,13 @@ impl Database {
         query.fetch_all(&self.readers).await.map_err(fault)
     }
 
+    /// Several reads of one snapshot, taken at the first. Dropped, it is over.
+    pub(super) async fn read(&self) -> Result<Change, Fault> {
+        let transaction = self.readers.begin().await.map_err(fault)?;
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        Ok(Change { transaction, statements: Arc::clone(&self.statements) })
+    }
+
     /// Begins to change things. Nobody else does until the change is committed, or dropped, which undoes it.
     pub(super) async fn change(&self) -> Result<Change, Fault> {
         // At once a writer: a transaction that reads first and then writes could be refused as out of date.
@@ -104,7 +108,7 @@ impl Database {
     }
 }
 
-/// A transaction of the one writer.
+/// A transaction: of the one writer, or of a reader, which can change nothing.
 pub(super) struct Change {
     transaction: Transaction<'static, Sqlite>,
     statements: Arc<AtomicU64>,
@@ -141,6 +145,22 @@ impl Change {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.transaction.commit().await.map_err(fault)
     }
+}
+
+fn existing(options: &SqliteOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&options.path)
+        .busy_timeout(options.timeout)
+        .disable_statement_logging()
+}
+
+fn pool(options: &SqliteOptions, connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(options.timeout)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// Makes the folder and the file, where they are missing, readable by nobody else. SQLite gives its side files the

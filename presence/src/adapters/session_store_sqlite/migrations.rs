@@ -5,7 +5,7 @@ use super::{
     connection::{Database, fault},
 };
 use crate::{
-    adapters::schema::{self, Applied, Embedded, Error, Recorded},
+    adapters::schema::{self, Applied, COMPATIBLE_FROM, Embedded, Error, Recorded},
     ports::Fault,
 };
 
@@ -25,16 +25,24 @@ pub async fn migrate(options: &SqliteOptions) -> Result<Applied, Error> {
 
 pub(super) async fn bring_up_to_date(database: &Database) -> Result<Applied, Error> {
     let known = schema::migrator(&EMBEDDED);
-    let before = schema::newest(&recorded(database).await?);
-    known.run(database.writer()).await.map_err(|error| schema::refused(error, &known, fault))?;
-    let recorded = recorded(database).await?;
-    schema::check(&known, &recorded)?;
-    let after = schema::newest(&recorded);
+    let recorded_before = recorded(database).await?;
+    let before = schema::newest(&recorded_before);
+    if !schema::is_newer(&known, &recorded_before) {
+        known.run(database.writer()).await.map_err(|error| schema::refused(error, &known, fault))?;
+    }
+    check_schema(database).await?;
+    let after = schema::newest(&recorded(database).await?);
     Ok(Applied { before, after })
 }
 
 pub(super) async fn check_schema(database: &Database) -> Result<(), Error> {
-    schema::check(&schema::migrator(&EMBEDDED), &recorded(database).await?)
+    let (known, recorded) = (schema::migrator(&EMBEDDED), recorded(database).await?);
+    let compatible_from = if schema::is_newer(&known, &recorded) {
+        database.rows(sqlx::query_as::<_, (i64,)>(COMPATIBLE_FROM)).await?.first().map(|&(from,)| from)
+    } else {
+        None
+    };
+    schema::check(&known, &recorded, compatible_from)
 }
 
 async fn recorded(database: &Database) -> Result<Vec<Recorded>, Fault> {

@@ -1,9 +1,10 @@
-//! `SessionStore`, `Outbox` and `Replicas` in a SQLite file: the embedded store of a single process.
+//! `SessionStore`, `Outbox`, `Replicas` and `Audit` in a SQLite file: the embedded store of a single process.
 //!
 //! The rules are those of the PostgreSQL store, in simpler statements, since one connection writes and nobody races
 //! with it: a batch is one transaction. What was acknowledged is on the disk (WAL, synchronous FULL). A full or read-only
 //! disk makes calls fail, never the process. It migrates its own file when it is opened.
 
+mod audit;
 mod claims;
 mod connection;
 mod leaving;
@@ -71,6 +72,19 @@ impl SqliteStore {
     pub async fn open(options: &SqliteOptions) -> Result<(Arc<Self>, BoxFuture<'static, ()>), Error> {
         let database = Database::open(options).await?;
         migrations::bring_up_to_date(&database).await?;
+        Ok(Self::on(database, options))
+    }
+
+    /// Opens a file that is there, to be audited beside the process that it serves: nothing is made, migrated or
+    /// written, and nothing is batched.
+    pub async fn inspect(options: &SqliteOptions) -> Result<Arc<Self>, Error> {
+        let database = Database::inspect(options);
+        migrations::check_schema(&database).await?;
+        let (store, _) = Self::on(database, options);
+        Ok(store)
+    }
+
+    fn on(database: Database, options: &SqliteOptions) -> (Arc<Self>, BoxFuture<'static, ()>) {
         let limits = |in_flight| Limits {
             queue: QUEUE,
             batch: BATCH,
@@ -92,10 +106,10 @@ impl SqliteStore {
         let run = async move {
             tokio::join!(claiming.run(), releasing.run(), listing.run());
         };
-        Ok((Arc::new(store), run.boxed()))
+        (Arc::new(store), run.boxed())
     }
 
-    /// Fails if the schema is no longer the one this build knows.
+    /// Fails if the schema is no longer one that this build may serve on.
     pub async fn check_schema(&self) -> Result<(), Error> {
         migrations::check_schema(&self.database).await
     }

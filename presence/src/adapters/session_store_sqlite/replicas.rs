@@ -165,10 +165,3 @@ impl SqliteStore {
         change.commit().await
     }
 }
-
-#[async_trait]
-impl crate::ports::session_store::Audit for SqliteStore {
-    async fn audit(&self, _: Duration, _: u32) -> Result<Vec<crate::ports::session_store::Finding>, Fault> {
-        Ok(vec![])
-    }
-}

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     cli::{Commands, TokenRequest, args},
     config::{Config, text::Secret},
+    ports::session_store::Finding,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use presence_core::close::Reason;
@@ -31,6 +32,10 @@ impl Commands for NoRoot {
 
     fn migrate(&self, _: Config) -> Result<(), Failure> {
         unreachable!("a client migrates nothing")
+    }
+
+    fn verify(&self, _: &Config, _: Duration, _: u32) -> Result<Vec<Finding>, Failure> {
+        unreachable!("a client verifies nothing")
     }
 
     fn mint(&self, _: &Config, _: &TokenRequest) -> Result<Secret, Failure> {

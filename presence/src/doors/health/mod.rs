@@ -31,6 +31,7 @@ pub fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
 struct Readyz {
     ready: bool,
     draining: bool,
+    accepting: bool,
     store: &'static str,
     /// Down, it makes nothing unready: events wait in the store.
     bus: &'static str,
@@ -42,6 +43,7 @@ async fn ready(State(health): State<Health>) -> Response {
     let body = Readyz {
         ready: readiness.is_ready(),
         draining: readiness.draining(),
+        accepting: readiness.accepting(),
         store: word(readiness.store_up()),
         bus: word(readiness.bus_up()),
     };
@@ -80,16 +82,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_replica_is_ready_while_its_store_is_up_and_it_does_not_drain() {
+    async fn a_replica_is_ready_while_its_store_is_up_and_it_neither_drains_nor_steps_back() {
         let readiness = Arc::new(Readiness::default());
         assert_eq!(get(&readiness, "/readyz").await.0, 503);
         readiness.set_store_up(true);
         let (status, body) = get(&readiness, "/readyz").await;
         assert_eq!(
             (status, body.as_str()),
-            (200, r#"{"ready":true,"draining":false,"store":"up","bus":"down"}"#)
+            (200, r#"{"ready":true,"draining":false,"accepting":true,"store":"up","bus":"down"}"#)
         );
-        readiness.start_draining();
+        readiness.set_accepting(false);
+        assert_eq!(get(&readiness, "/readyz").await.0, 503);
+        readiness.set_accepting(true);
+        readiness.set_draining(true);
         assert_eq!(get(&readiness, "/readyz").await.0, 503);
         assert_eq!(get(&readiness, "/healthz").await.0, 200);
     }

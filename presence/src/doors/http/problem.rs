@@ -59,6 +59,8 @@ kinds! {
         "There is nothing at this path.";
     MethodNotAllowed => "method_not_allowed", "Method not allowed", METHOD_NOT_ALLOWED,
         "The path exists, but not for this method; `Allow` lists those it exists for.";
+    Conflict => "conflict", "Conflict", CONFLICT,
+        "The replica is not in a state for this; `detail` says why.";
     PayloadTooLarge => "payload_too_large", "Payload too large", PAYLOAD_TOO_LARGE,
         "The body is longer than 64 KiB.";
     UnsupportedMediaType => "unsupported_media_type", "Unsupported media type", UNSUPPORTED_MEDIA_TYPE,

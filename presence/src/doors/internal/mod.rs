@@ -1,5 +1,10 @@
-//! The internal port, for siblings and operators: ending a session. Never exposed; every caller shows the shared
-//! secret, and where none is configured nobody is let in.
+//! The internal port, for siblings and operators: ending a session, operating the replica. Never exposed; every caller
+//! shows the shared secret, and where none is configured nobody is let in.
+
+mod admin;
+mod openapi;
+
+pub use openapi::document as openapi;
 
 use crate::{
     config::text::Secret,
@@ -9,6 +14,7 @@ use crate::{
     },
     engine::Engine,
     flows::evict::{Evicted, evict},
+    lifecycle::drain::Drainer,
 };
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
@@ -26,15 +32,23 @@ use std::sync::Arc;
 /// Two ids and their names.
 const MAX_BODY_BYTES: usize = 4 * 1024;
 
-pub fn routes(engine: Arc<Engine>) -> Router {
+pub fn routes(engine: Arc<Engine>, drainer: Arc<Drainer>) -> Router {
     let secret = engine.deps.config.internal.secret.clone();
+    let replica = Router::new()
+        .route("/api/v1/stats", routing::get(admin::stats))
+        .route("/api/v1/drain", routing::post(admin::drain))
+        .route("/api/v1/undrain", routing::post(admin::undrain))
+        .route("/api/v1/shed", routing::post(admin::shed))
+        .route("/api/v1/accepting", routing::put(admin::accepting))
+        .with_state(drainer);
     Router::new()
         .route("/api/v1/sessions", routing::delete(delete_session))
+        .with_state(engine)
+        .merge(replica)
         .fallback(async || Problem::from(Kind::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Kind::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(secret, admit))
-        .with_state(engine)
 }
 
 /// Lets a caller pass who shows the secret.
@@ -57,6 +71,25 @@ async fn admit(
     }
 }
 
+/// End a session, with or without a socket.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions",
+    operation_id = "delete_session",
+    tag = "sessions",
+    request_body(content = ref("#/components/schemas/DeleteRequest"), description = "Whose, and where",
+                 content_type = "application/json"),
+    responses(
+        (status = 200, description = "It has ended", body = ref("#/components/schemas/DeleteResponse")),
+        (status = 404, description = "There is none", body = ref("#/components/schemas/DeleteResponse")),
+        (status = 422, description = "Whoever holds it was not reached",
+         body = ref("#/components/schemas/DeleteResponse")),
+        (status = "4XX", description = "A problem", content_type = "application/problem+json",
+         body = ref("#/components/schemas/Problem")),
+        (status = "5XX", description = "A problem", content_type = "application/problem+json",
+         body = ref("#/components/schemas/Problem")),
+    ),
+)]
 async fn delete_session(
     State(engine): State<Arc<Engine>>,
     Body(request): Body<DeleteRequest>,

@@ -51,7 +51,7 @@ impl Door {
 
     /// Whether this request may become a socket, and the place that it waits in until it has shown a token.
     fn admit(&self, peer: &Peer, headers: &HeaderMap) -> Result<Permit, Refusal> {
-        if self.engine.draining.is_cancelled() {
+        if self.engine.draining.is_on() {
             return Err(Refusal::Draining);
         }
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));

@@ -1,10 +1,13 @@
-//! What holds of a store at any moment of rest, whatever was done to it: I1 to I4 and I7 of the design.
+//! What holds of a store at any moment of rest, whatever was done to it: I1 to I4 and I7 of `docs/ARCHITECTURE.md`.
 
 use super::stage::{HOUR, Stage};
 use presence::ports::session_store::{Pending, Stay};
 use presence_api::event::Operation;
 use presence_core::ids::{AgentId, ClassroomId, SessionId};
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 /// Checks everything that is known of a classroom whose events all still wait to be published.
 pub(crate) async fn assert_hold(stage: &Stage, classroom: &ClassroomId) {
@@ -25,6 +28,8 @@ pub(crate) async fn assert_hold(stage: &Stage, classroom: &ClassroomId) {
     let total = stage.store.roster(classroom).await.unwrap().total;
     let live = stays.iter().filter(|stay| stay.left_at.is_none()).count();
     assert_eq!(total, live as u64);
+    // And the store's own audit, whatever of it needs no time to settle.
+    assert_eq!(stage.store.audit(Duration::from_mins(10), 10).await.unwrap(), []);
 }
 
 /// I7 alone, where a test wrote history by hand.

@@ -9,7 +9,7 @@ use presence::{
     adapters::session_store_postgres::{PostgresOptions, PostgresStore},
     ports::{
         Fault,
-        session_store::{Claim, Claimed, Due, Outbox, Replicas, SessionStore},
+        session_store::{Audit, Claim, Claimed, Due, Outbox, Replicas, SessionStore},
     },
 };
 use presence_api::event::Operation::Entered;
@@ -308,6 +308,7 @@ async fn a_role_without_ddl_can_serve() {
             let due = store.due(Due::OlderThan(Duration::ZERO), 10).await.unwrap();
             store.published(&[due[0].position]).await.unwrap();
             store.trim().await.unwrap();
+            assert_eq!(store.audit(HOUR, 10).await.unwrap(), []);
             drop(served);
             execute(&mut admin, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
             admin.close().await.unwrap();
@@ -329,4 +330,31 @@ async fn a_server_that_cannot_be_reached_is_named_without_the_password() {
         let shown = format!("{error} {error:?} {options:?}");
         assert!(!shown.contains("s3cret"), "{shown}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_waits_for_nobody_when_every_other_connection_is_taken() {
+    const TAKEN: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%agent_session%'";
+    Stage::postgres()
+        .await
+        .play(async |stage| {
+            let Served { store, _running } = serve(stage.url()).await;
+            let (mut admin, mut locker) = (connect(stage.url()).await, connect(stage.url()).await);
+            execute(&mut locker, "BEGIN; LOCK TABLE agent_session").await;
+            let mut finds = JoinSet::new();
+            for _ in 0..8 {
+                let store = store.clone();
+                finds.spawn(async move { store.find(&key("ann", "math")).await });
+            }
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while sqlx::query_scalar::<_, i64>(TAKEN).fetch_one(&mut admin).await.unwrap() < 3 {
+                assert!(Instant::now() < deadline, "the reads do not take the connections that there are");
+            }
+            assert!(store.renew(A, HOUR).await.unwrap());
+            assert!(finds.try_join_next().is_none(), "the others are still waiting");
+            execute(&mut locker, "ROLLBACK").await;
+            finds.join_all().await;
+        })
+        .await;
 }

@@ -20,6 +20,7 @@ on_every_store![
     racing_claims_of_one_key_leave_one_session_and_one_entered,
     racing_releases_end_each_session_once,
     a_racing_mix_keeps_every_invariant,
+    an_audit_in_the_middle_of_a_race_finds_nothing,
     sweeps_and_returns_race_without_a_double_end,
 ];
 
@@ -119,6 +120,22 @@ async fn a_racing_mix_keeps_every_invariant(stage: &Stage) {
     }
     clients.join_all().await;
     invariants::assert_hold(stage, &classroom("math")).await;
+}
+
+/// One snapshot sees each statement whole or not at all.
+async fn an_audit_in_the_middle_of_a_race_finds_nothing(stage: &Stage) {
+    let cluster = cluster(stage).await;
+    let keys: Arc<[SessionKey]> = (0..5).map(|n| key(&format!("agent-{n}"), "math")).collect();
+    let mut clients = JoinSet::new();
+    for seed in 0..12 {
+        clients.spawn(wander(seed, Arc::clone(&keys), cluster.clone()));
+    }
+    while !clients.is_empty() {
+        assert_eq!(stage.store.audit(Duration::from_mins(10), 10).await.unwrap(), []);
+        while let Some(ended) = clients.try_join_next() {
+            ended.unwrap();
+        }
+    }
 }
 
 async fn sweeps_and_returns_race_without_a_double_end(stage: &Stage) {

@@ -191,7 +191,7 @@ async fn the_sweeper_publishes_what_it_swept(stage: &Stage) {
     let (ann, ben) = (key("ann", "math"), key("ben", "math"));
     let swept = stage.claim(&ann, A).await.held;
     let retired = stage.claim(&ben, B).await.held;
-    publish_all(stage).await;
+    stage.publish_all().await;
     assert!(stage.store.renew(A, Duration::ZERO).await.unwrap());
     assert_eq!(stage.store.sweep(C, Duration::ZERO).await.unwrap(), 1);
     stage.store.retire(B).await.unwrap();
@@ -200,9 +200,4 @@ async fn the_sweeper_publishes_what_it_swept(stage: &Stage) {
         let due: Vec<_> = due.iter().map(|event| (event.operation, event.session_id)).collect();
         assert_eq!(due, [(Left, session.session_id)], "{replica}");
     }
-}
-
-async fn publish_all(stage: &Stage) {
-    let positions: Vec<_> = stage.waiting().await.iter().map(|event| event.position).collect();
-    stage.store.published(&positions).await.unwrap();
 }

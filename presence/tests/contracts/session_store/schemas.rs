@@ -25,7 +25,12 @@ async fn a_schema_that_this_build_does_not_know_is_refused_with_what_mends_it() 
         ("DROP TABLE _sqlx_migrations", "run `presence migrate`"),
         ("DELETE FROM _sqlx_migrations WHERE version = 2", "run `presence migrate`"),
         (
-            "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0",
+            "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0;
+             UPDATE schema_contract SET compatible_from = 99",
+            "this presence is older than the database",
+        ),
+        (
+            "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0; DELETE FROM schema_contract",
             "this presence is older than the database",
         ),
         ("UPDATE _sqlx_migrations SET success = false WHERE version = 2", "half done"),
@@ -44,10 +49,24 @@ async fn a_store_notices_when_its_schema_is_changed_under_it() {
     let (store, _run) = PostgresStore::open(&PostgresOptions::new(&url)).await.unwrap();
     store.check_schema().await.unwrap();
     let mut admin = connect(&url).await;
-    let later = "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0";
+    let later = "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0;
+        UPDATE schema_contract SET compatible_from = 98";
     sqlx::raw_sql(later).execute(&mut admin).await.unwrap();
     assert!(matches!(store.check_schema().await, Err(Error::Newer { found: 99, .. })));
     assert!(matches!(migrate(&url).await, Err(Error::Newer { found: 99, .. })));
+    drop_database(&url).await;
+}
+
+#[tokio::test]
+async fn a_later_schema_that_only_added_something_is_served_and_left_as_it_is() {
+    let url = new_database().await;
+    migrate(&url).await.unwrap();
+    let mut admin = connect(&url).await;
+    let later = "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0";
+    sqlx::raw_sql(later).execute(&mut admin).await.unwrap();
+    let (store, _run) = PostgresStore::open(&PostgresOptions::new(&url)).await.unwrap();
+    store.check_schema().await.unwrap();
+    assert_eq!(migrate(&url).await.unwrap(), Applied { before: 99, after: 99 });
     drop_database(&url).await;
 }
 
@@ -78,7 +97,7 @@ async fn a_site_s_own_views_of_lessons_are_left_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_file_of_a_later_schema_is_refused() {
+async fn a_file_of_a_later_schema_is_refused_once_it_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions::new(folder.path().join("presence.db"));
     let applied = session_store_sqlite::migrate(&options).await.unwrap();
@@ -86,6 +105,9 @@ async fn a_file_of_a_later_schema_is_refused() {
     let mut admin = SqliteConnection::connect(options.path.to_str().unwrap()).await.unwrap();
     let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', CURRENT_TIMESTAMP, true, x'00', 0)";
     sqlx::raw_sql(later).execute(&mut admin).await.unwrap();
+    drop(SqliteStore::open(&options).await.unwrap());
+    let contracted = "UPDATE schema_contract SET compatible_from = 99";
+    sqlx::raw_sql(contracted).execute(&mut admin).await.unwrap();
     let refused = SqliteStore::open(&options).await.map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("older than the database"), "{refused}");
 }

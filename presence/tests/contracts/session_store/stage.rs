@@ -137,6 +137,11 @@ impl Stage {
         }
     }
 
+    /// The same in the words of each.
+    pub(crate) async fn execute_either(&self, postgres: &str, sqlite: &str) {
+        self.execute(if matches!(self.ground, Ground::Postgres { .. }) { postgres } else { sqlite }).await;
+    }
+
     /// The address of the database, on PostgreSQL.
     pub(crate) fn url(&self) -> &str {
         match &self.ground {
@@ -199,6 +204,11 @@ impl Stage {
     /// Everything that waits to be published.
     pub(crate) async fn waiting(&self) -> Vec<Pending> {
         self.store.due(Due::OlderThan(Duration::ZERO), u32::MAX).await.unwrap()
+    }
+
+    pub(crate) async fn publish_all(&self) {
+        let positions: Vec<_> = self.waiting().await.iter().map(|event| event.position).collect();
+        self.store.published(&positions).await.unwrap();
     }
 
     pub(crate) async fn events(&self) -> Vec<(Operation, SessionId)> {
