@@ -66,17 +66,10 @@ impl Attempt {
             }
             Ok(Some(Err(error))) => {
                 let outcome = Outcome::Refused { reason: error.kind.clone() };
-                wire.forget();
                 (Entering::Refused(error), outcome)
             }
-            Ok(None) => {
-                wire.forget();
-                (Entering::Unknown, Outcome::Unknown { why: "the connection broke".into() })
-            }
-            Err(_) => {
-                wire.forget();
-                (Entering::Unknown, Outcome::Unknown { why: "no answer in time".into() })
-            }
+            Ok(None) => (Entering::Unknown, Outcome::Unknown { why: "the connection broke".into() }),
+            Err(_) => (Entering::Unknown, Outcome::Unknown { why: "no answer in time".into() }),
         }
     }
 }

@@ -296,15 +296,20 @@ impl Member {
                 self.knows = None;
                 Next::Back(self.chance.millis(&(0..800)))
             }
-            // A second tab: it takes over, and the first one is to be told.
+            // A second tab: it takes over, and the first one is to be told. If nobody knows whether it did, it tries
+            // again, whatever the first one is told.
             Deed::Double => {
                 let second = self.attempt(None).run().await;
+                if let Entering::Refused(_) = second {
+                    return Next::On(wire);
+                }
+                self.parting.spawn(wire.hear_out(HEARD_OUT));
                 match second {
-                    Entering::In(new, connected) => {
-                        self.parting.spawn(wire.hear_out(HEARD_OUT));
-                        self.welcomed(new, &connected)
+                    Entering::In(new, connected) => self.welcomed(new, &connected),
+                    Entering::Refused(_) | Entering::Unknown => {
+                        self.knows = None;
+                        Next::Back(self.backoff(None))
                     }
-                    Entering::Refused(_) | Entering::Unknown => Next::On(wire),
                 }
             }
         }

@@ -41,7 +41,8 @@ pub(super) struct Wire {
     alive_at: Instant,
     /// When the client said good-bye.
     parting: Option<i64>,
-    closed: bool,
+    /// It has a session, and its end is not written yet.
+    counts: bool,
 }
 
 /// What a client makes of a frame.
@@ -81,7 +82,7 @@ impl Wire {
             classroom: classroom.to_owned(),
             alive_at: Instant::now(),
             parting: None,
-            closed: false,
+            counts: false,
         })
     }
 
@@ -108,7 +109,10 @@ impl Wire {
                 self.history.now(&self.actor, Act::Heard { socket, seq, id: event.id, about });
                 Heard::UpTo(seq)
             }
-            Frame::Said(ServerFrame::ConnectSuccess(connected)) => Heard::Welcome(connected),
+            Frame::Said(ServerFrame::ConnectSuccess(connected)) => {
+                self.counts = true;
+                Heard::Welcome(connected)
+            }
             Frame::Said(ServerFrame::Resync(snapshot)) => {
                 let (seq, agents_total) = (snapshot.seq, snapshot.agents_total);
                 self.history.now(&self.actor, Act::Resync { socket, seq, agents_total });
@@ -146,19 +150,14 @@ impl Wire {
         }
     }
 
-    /// Once only: whatever ended it first.
+    /// Once only: whatever ended it first. One without a session is no part of the history.
     fn over(&mut self, by: Side, code: Option<u16>) {
-        if std::mem::replace(&mut self.closed, true) {
+        if !std::mem::take(&mut self.counts) {
             return;
         }
         let act = Act::Closed { socket: self.number, by, code };
         let began = self.parting.unwrap_or_else(now);
         self.history.since(began, &self.actor, act);
-    }
-
-    /// A socket without a session ends without being a part of the history.
-    pub(super) fn forget(mut self) {
-        self.closed = true;
     }
 
     /// Drops the connection without a word.
