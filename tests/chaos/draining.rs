@@ -1,7 +1,7 @@
 //! SIGTERM: rolling restarts under load, asked twice, two at a time, and killed half way. Agents are told when to move,
 //! and nobody in the classroom notices that they did.
 
-use presence_tests::{Cast, Result, Stage, chaos, stage::Play, wait};
+use presence_tests::{Cast, Result, Stage, chaos, crowd::Manner, ensure, stage::Play, wait};
 
 chaos! {
     short:
@@ -18,6 +18,7 @@ chaos! {
 
 async fn a_rolling_restart_under_load_is_noticed_by_nobody(stage: &mut Stage) -> Result<()> {
     let play = stage.begin(&Cast::default()).await?;
+    some_stay_until_they_are_closed(play).await?;
     // The successor first; then it has the place of the one before.
     for (old, new) in [(0, 3), (1, 0), (2, 1)] {
         play.go_on_for(10).await?;
@@ -66,11 +67,17 @@ async fn killed_half_way_a_drain_is_a_crash(stage: &mut Stage) -> Result<()> {
     play.end().await
 }
 
+/// Enough of them that some are on every replica.
+async fn some_stay_until_they_are_closed(play: &mut Play) -> Result<()> {
+    play.more_enter(9, "stubborn", &Manner::STUBBORN)?;
+    play.crowd.expect_in_once().await
+}
+
 /// Somebody was told to connect elsewhere: the drain is under way.
 async fn told_to_move(play: &Play) -> Result<()> {
     let history = &play.cluster.history;
     wait::eventually_within(3 * wait::PATIENCE, "somebody to be told to move", async || {
-        presence_tests::ensure!(history.told("terminated") > 0, "nobody was");
+        ensure!(history.told("terminated") > 0, "nobody was");
         Ok(())
     })
     .await
@@ -92,6 +99,7 @@ deaths! {
 
 async fn die_at(stage: &mut Stage, point: &'static str) -> Result<()> {
     let play = stage.begin(&Cast { crash_at: Some(point), ..Cast::default() }).await?;
+    some_stay_until_they_are_closed(play).await?;
     play.go_on_for(15).await?;
     play.cluster.terminate(0)?;
     play.cluster.expect_crash(0).await?;

@@ -218,7 +218,7 @@ impl Member {
             Heard::UpTo(seq) => self.knows_up_to(|position| position.max(seq)),
             Heard::Resync(seq) => self.knows_up_to(|_| seq),
             Heard::Told(error) if error.kind == Reason::Terminated.row().name => {
-                if stay.moving.is_none() && stay.move_at.is_none() {
+                if self.manner.heeds && stay.moving.is_none() && stay.move_at.is_none() {
                     let after = Duration::from_millis(error.reconnect_after_ms.unwrap_or(0));
                     stay.move_at = Some(Instant::now() + after);
                 }

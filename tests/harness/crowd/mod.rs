@@ -70,14 +70,21 @@ pub struct Manner {
     pub deeds: &'static [Deed],
     /// Milliseconds from one deed to the next.
     pub every: Range<u64>,
+    /// It connects elsewhere when it is told `terminated`; else it stays until it is closed.
+    pub heeds: bool,
 }
 
 impl Manner {
     /// It stays, and comes back when it is lost.
-    pub const STILL: Self = Self { deeds: &[], every: 0..1 };
+    pub const STILL: Self = Self { deeds: &[], every: 0..1, heeds: true };
+    /// It stays until it is closed, whatever it is told, and comes back then.
+    pub const STUBBORN: Self = Self { deeds: &[], every: 0..1, heeds: false };
     /// Everything that real clients do, far more often than they do it.
-    pub const RESTLESS: Self =
-        Self { deeds: &[Deed::Reload, Deed::Vanish, Deed::Return, Deed::Double], every: 150..1_500 };
+    pub const RESTLESS: Self = Self {
+        deeds: &[Deed::Reload, Deed::Vanish, Deed::Return, Deed::Double],
+        every: 150..1_500,
+        heeds: true,
+    };
 }
 
 /// What a test tells one client.
