@@ -1,7 +1,8 @@
 //! SIGTERM: rolling restarts under load, asked twice, two at a time, and killed half way. Agents are told when to move,
 //! and nobody in the classroom notices that they did.
 
-use presence_tests::{Cast, Result, Stage, chaos, crowd::Manner, ensure, stage::Play, wait};
+use presence_tests::{Cast, Mode, Result, Stage, chaos, crowd::Manner, ensure, stage::Play, wait};
+use std::time::Duration;
 
 chaos! {
     short:
@@ -93,8 +94,27 @@ macro_rules! deaths {
 deaths! {
     death_at_drain_marked at "drain.marked";
     death_at_drain_told at "drain.told";
-    death_at_drain_closing at "drain.closing";
     death_at_drain_published at "drain.published";
+}
+
+/// The point lies between the deadline and the last release: a slow database keeps the two apart.
+async fn death_at_drain_closing(stage: &mut Stage) -> Result<()> {
+    let play = stage.begin(&Cast { crash_at: Some("drain.closing"), ..Cast::default() }).await?;
+    some_stay_until_they_are_closed(play).await?;
+    play.go_on_for(15).await?;
+    let label = play.cluster.label(0);
+    let dying = play.while_it_lasts("slow", &label, async |play| {
+        play.cluster.terminate(0)?;
+        told_to_move(play).await?;
+        play.cluster.replicas[0].store.set(Mode::Slow(Duration::from_millis(300)));
+        play.cluster.expect_crash(0).await?;
+        play.cluster.replicas[0].store.heal();
+        Ok(())
+    });
+    dying.await?;
+    play.cluster.start(&[0]).await?;
+    play.go_on_for(15).await?;
+    play.end().await
 }
 
 async fn die_at(stage: &mut Stage, point: &'static str) -> Result<()> {
