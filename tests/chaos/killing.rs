@@ -12,6 +12,7 @@ chaos! {
     long:
         all_three_die_one_after_another,
         two_of_three_die_at_once,
+        deaths_at_random_moments_lose_nothing,
         death_at_connect_admitted,
         death_at_connect_announced,
         death_at_connect_seated,
@@ -70,6 +71,18 @@ async fn all_three_die_one_after_another(stage: &mut Stage) -> Result<()> {
         play.go_on_for(15).await?;
         play.cluster.kill(place)?;
         play.go_on_for(5).await?;
+        play.cluster.start(&[place]).await?;
+    }
+    play.end().await
+}
+
+async fn deaths_at_random_moments_lose_nothing(stage: &mut Stage) -> Result<()> {
+    let mut chance = stage.chance.split();
+    let play = stage.begin(&Cast::default()).await?;
+    for _ in 0..8 {
+        let place = *chance.one_of(&[0, 1, 2]);
+        play.go_on_for(1 + usize::try_from(chance.below(25))?).await?;
+        play.cluster.kill(place)?;
         play.cluster.start(&[place]).await?;
     }
     play.end().await

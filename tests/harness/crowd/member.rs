@@ -44,6 +44,8 @@ pub(super) struct Member {
     /// The replica that it tried or had last.
     pub(super) last: Option<usize>,
     pub(super) failures: u32,
+    /// It asked on a socket that never answered: whoever replaces it next may have been itself.
+    pub(super) doubts: bool,
     /// Sockets that are heard out.
     pub(super) parting: JoinSet<()>,
 }
@@ -106,13 +108,26 @@ impl Member {
                     let attempt = self.attempt(self.knows);
                     match attempt.run().await {
                         Entering::In(wire, connected) => return self.welcomed(wire, &connected),
-                        Entering::Refused(error) if !again(&error) => return Next::Over(error.kind),
+                        Entering::Refused(error) if !self.comes_back(&error) => return Next::Over(error.kind),
                         Entering::Refused(error) => wait = self.backoff(error.reconnect_after_ms),
-                        Entering::Unknown => wait = self.backoff(None),
+                        Entering::Unknown => wait = self.unsure(),
                     }
                 }
             }
         }
+    }
+
+    /// Nobody answered, so nobody knows.
+    fn unsure(&mut self) -> Duration {
+        self.doubts = true;
+        self.backoff(None)
+    }
+
+    /// Whether to try again after this. `replaced` is final, unless it was perhaps by an attempt of its own that was
+    /// given up before it was answered.
+    fn comes_back(&mut self, error: &SessionError) -> bool {
+        let is_replaced = error.kind == Reason::Replaced.row().name;
+        again(error) || is_replaced && std::mem::take(&mut self.doubts)
     }
 
     /// An attempt at another replica than the last one, where there is one.
@@ -170,6 +185,11 @@ impl Member {
                     stay.restless_at = None;
                     None
                 }
+                // It is busy moving.
+                Stir::Restless if stay.moving.is_some() => {
+                    self.rest(&mut stay);
+                    None
+                }
                 Stir::Restless => return self.act(wire).await,
                 Stir::Moving => {
                     stay.move_at = None;
@@ -180,17 +200,17 @@ impl Member {
                     self.part(wire).await;
                     return self.welcomed(new, &connected);
                 }
-                Stir::Entered(Entering::Refused(error)) if !again(&error) => {
+                Stir::Entered(Entering::Refused(error)) if !self.comes_back(&error) => {
                     self.part(wire).await;
                     return Next::Over(error.kind);
                 }
                 Stir::Entered(other) => {
-                    let asked = match other {
-                        Entering::Refused(error) => error.reconnect_after_ms,
-                        _ => None,
+                    let wait = match other {
+                        Entering::Refused(error) => self.backoff(error.reconnect_after_ms),
+                        _ => self.unsure(),
                     };
                     stay.moving = None;
-                    stay.move_at = Some(Instant::now() + self.backoff(asked));
+                    stay.move_at = Some(Instant::now() + wait);
                     None
                 }
             };
@@ -227,14 +247,12 @@ impl Member {
             Heard::Told(error) => stay.told = Some(error),
             Heard::Over(code) => {
                 let told = stay.told.take();
-                let final_word = told.as_ref().filter(|error| !again(error));
-                let asked = told.as_ref().and_then(|error| error.reconnect_after_ms);
-                return Some(match (final_word, code) {
-                    (Some(error), _) => Next::Over(error.kind.clone()),
+                return Some(match (told, code) {
+                    (Some(error), _) if !self.comes_back(&error) => Next::Over(error.kind),
                     (None, Some(code @ 4500..)) => Next::Over(code.to_string()),
                     // What it was told with `terminated` it has waited for already.
-                    (None, Some(4001)) => Next::Back(Duration::ZERO),
-                    (None, _) => Next::Back(self.backoff(asked)),
+                    (_, Some(4001)) => Next::Back(Duration::ZERO),
+                    (told, _) => Next::Back(self.backoff(told.and_then(|error| error.reconnect_after_ms))),
                 });
             }
             Heard::Welcome(_) | Heard::Nothing => {}
@@ -259,9 +277,9 @@ impl Member {
         let (Next::Back(_), Some(moving)) = (&next, stay.moving) else { return next };
         match moving.await {
             Entering::In(new, connected) => self.welcomed(new, &connected),
-            Entering::Refused(error) if !again(&error) => Next::Over(error.kind),
+            Entering::Refused(error) if !self.comes_back(&error) => Next::Over(error.kind),
             Entering::Refused(error) => Next::Back(self.backoff(error.reconnect_after_ms)),
-            Entering::Unknown => Next::Back(self.backoff(None)),
+            Entering::Unknown => Next::Back(self.unsure()),
         }
     }
 
@@ -308,7 +326,7 @@ impl Member {
                     Entering::In(new, connected) => self.welcomed(new, &connected),
                     Entering::Refused(_) | Entering::Unknown => {
                         self.knows = None;
-                        Next::Back(self.backoff(None))
+                        Next::Back(self.unsure())
                     }
                 }
             }
