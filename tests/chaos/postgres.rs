@@ -114,7 +114,7 @@ async fn a_standby_that_lags_takes_over_and_what_it_lacks_is_made_good(stage: &m
     failover.await?;
     play.more_enter(12, NEWCOMERS, &Manner::RESTLESS)?;
     play.go_on_for(60).await?;
-    play.end_judged(|history| {
+    play.end_judged(|_, history| {
         // Facts that the standby never got are gone, so of those who lived through it not everything can hold.
         judge_only(history, &[Invariant::I5, Invariant::I6, Invariant::I7, Invariant::I9])?;
         // Whoever came afterwards has the whole promise.

@@ -115,6 +115,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// What the product itself says of its store, once all is quiet: nothing is younger than it may be.
+    pub fn verify(&self) -> Result<()> {
+        let mut settings = self.settings.clone();
+        settings.insert("store.url".into(), self.database.url().to_string());
+        let output = process::output(&settings, &["verify", "--settled", "0s"])?;
+        let said = [output.stdout, output.stderr].concat();
+        ensure!(output.status.success(), "presence verify:\n{}", String::from_utf8_lossy(&said));
+        Ok(())
+    }
+
     pub fn tokens(&self) -> Arc<Tokens> {
         self.tokens.clone()
     }

@@ -160,11 +160,17 @@ impl Play {
 
     /// The end of every scenario: the faults are over by now.
     pub async fn end(&mut self) -> Result<()> {
-        self.end_judged(|history| judge(history, &DEMANDED)).await
+        self.end_judged(|cluster, history| {
+            // The product's own word first: where the two differ, the checker's text says more.
+            let verified = cluster.verify();
+            judge(history, &DEMANDED)?;
+            verified
+        })
+        .await
     }
 
     /// The same, with a judge of the scenario's own.
-    pub async fn end_judged(&mut self, judge: impl Fn(&[Entry]) -> Result<()>) -> Result<()> {
+    pub async fn end_judged(&mut self, judge: impl Fn(&Cluster, &[Entry]) -> Result<()>) -> Result<()> {
         let settled = self.settle().await;
         if settled.is_err() {
             // What there is says more than nothing. Why it cannot be read is known already.
@@ -172,7 +178,7 @@ impl Play {
         }
         self.witness.write(&self.cluster.history);
         let history = self.cluster.history.whole()?;
-        let judged = judge(&history);
+        let judged = judge(&self.cluster, &history);
         let logs = self.cluster.objections()?;
         let objections = [
             settled.err().map(|error| format!("it did not settle: {error:#}")),
