@@ -48,7 +48,7 @@ pub struct Ghost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orphan {
     pub held: Held,
-    /// The look before this one saw the same: it is no release on its way. Otherwise an exact read has to say so.
+    /// The look before this one saw the same: it is no release on its way.
     pub seen_before: bool,
 }
 

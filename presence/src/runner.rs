@@ -240,17 +240,17 @@ impl<T: Transport> Socket<T> {
                 Effect::Release { held, ended } => releasing = Some((held, ended)),
             }
         }
-        // A client that is slow to say good-bye does not delay its own `left`, nor a slow store the good-bye.
-        let engine = self.engine.clone();
-        let give_up = async {
+        // A client that is slow to say good-bye does not delay its own `left`, nor a slow store the good-bye; and what has
+        // been given up is not answered for any longer.
+        let line = releasing.and_then(|_| self.owned.line.take());
+        let mut owned = Owned { engine: self.engine.clone(), line };
+        let give_up = async move {
             if let Some((held, ended)) = releasing {
-                Box::pin(release(&engine, held, ended)).await;
+                Box::pin(release(&owned.engine, held, ended)).await;
+                drop(owned.line.take());
             }
         };
         tokio::join!(self.farewell(closing), give_up);
-        if releasing.is_some() {
-            self.owned.line = None;
-        }
         next
     }
 

@@ -40,6 +40,7 @@ async fn a_client_that_knows_no_resume_is_handed_over_by_a_draining_replica(stac
     ben.socket.expect_recoverable("terminated").await?;
     let moved = new.connect("ben", &room).await?;
     ensure!(moved.session_id() == ben.session_id(), "{:?}", moved.welcome);
+    ensure!(new.metric("presence_handovers_total").await? == 1);
     ben.close().await?;
     let status = stack.process(&old).end().await?;
     ensure!(status.success(), "the server ended with {status}");

@@ -105,6 +105,7 @@ pub async fn connect(
     if let Verdict::ReplaceHere(former) = verdict {
         let_go(engine, &replaced(&key, former));
     }
+    engine.deps.metrics.handovers.inc_by(u64::from(matches!(verdict, Verdict::Handover(_))));
     let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
     let newcomer = Newcomer { key: &key, held: claimed.held, expected: &expected, mailbox };
     let sitting = sit_down(engine, newcomer, verdict, request.resume);
@@ -199,7 +200,9 @@ async fn sit_down(
         Some(resume) => missed(engine, &key.classroom_id, resume.last_seq, position).await,
         None => None,
     };
-    position = if missed.is_some() { position.max(heard) } else { seat.forget_heard() };
+    // What came since the seat was taken waits in the mailbox already, but for what the client said it had heard.
+    let known = if missed.is_some() { heard } else { heard.min(seat.forget_heard()) };
+    position = position.max(known);
     // After the position is known, so that the roster holds whatever happened up to it.
     let roster = roster(engine, &key.classroom_id).await?;
     Ok((seat, snapshot(position, roster), missed))

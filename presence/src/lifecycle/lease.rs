@@ -22,7 +22,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -121,12 +121,10 @@ impl Lease {
         Ok(())
     }
 
-    /// Beside the renewals, for it may take longer than a lease lasts.
+    /// Right after a renewal, when the store is there, but beside them all: it may take longer than a lease lasts.
     async fn sweeping(&self) {
-        let mut every = tokio::time::interval(self.terms.renew_every);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            every.tick().await;
+            self.tenure.0.proved.notified().await;
             // After an outage of the database nobody has renewed: nobody is dead for that.
             if self.tenure.may_sweep(self.clock.now()) {
                 self.sweep().await;
@@ -158,6 +156,8 @@ struct Inner {
     ttl: u64,
     held: Mutex<Option<HeldSince>>,
     regained: Notify,
+    /// A renewal has come through.
+    proved: Notify,
     ended: AtomicBool,
 }
 
@@ -174,6 +174,7 @@ impl Tenure {
             ttl: millis(ttl),
             held: Mutex::default(),
             regained: Notify::new(),
+            proved: Notify::new(),
             ended: AtomicBool::new(false),
         }))
     }
@@ -205,6 +206,8 @@ impl Tenure {
         let before = held.filter(|before| asked.since(before.renewed) <= self.0.ttl);
         let unbroken = before.and_then(|before| before.unbroken).unwrap_or(asked);
         *held = Some(HeldSince { renewed: asked, unbroken: Some(unbroken) });
+        drop(held);
+        self.0.proved.notify_one();
     }
 
     /// A renewal failed. The lease runs on for as long as it was given. Returns whether it is the first to fail.

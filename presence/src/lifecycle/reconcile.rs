@@ -19,7 +19,7 @@ use presence_core::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 
-/// A socket whose row is gone is told within one look, or two when there are many: within four seconds and the reads.
+/// A socket whose row is gone is told after two looks: within four seconds and the reads.
 const EVERY: Duration = Duration::from_secs(2);
 /// A look that takes longer is given up; the next one sees the same.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,7 +133,11 @@ impl Reconcile {
         if ledger.mailbox(orphan.held).is_none_or(|now| !Arc::ptr_eq(&now, &mailbox)) {
             return Fate::Kept;
         }
-        let fate = fate(orphan.held, *replica_id, holder);
+        let fate = match fate(orphan.held, *replica_id, holder) {
+            // It may be a release whose answer has not been read yet.
+            Fate::Lost if !orphan.seen_before => Fate::Kept,
+            fate => fate,
+        };
         match fate {
             Fate::Kept => {}
             Fate::Replaced => mailbox.command(Command::Replaced),

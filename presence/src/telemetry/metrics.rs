@@ -154,6 +154,7 @@ table! {
     closes: Family<ByReason, Counter> = Family::default(), "closes", "Sockets closed, by reason";
     resumes: Family<ByResult, Counter> = Family::default(), "resumes", "Resumes, by whether they were complete";
     refused: Family<ByCause, Counter> = Family::default(), "refused", "Sockets not let in, by cause";
+    pub handovers: Counter = Counter::default(), "handovers", "Sessions that came over whole from another replica";
     pub drain_state: Gauge = Gauge::default(), "drain_state", "0 serving, 1 letting go of every agent, 2 has let go";
     drain_told: Family<ByReason, Counter> = Family::default(), "drain_told", "Agents told to connect elsewhere, by why";
     pub events_received: Counter = Counter::default(), "events_received", "Events that arrived from the bus";
