@@ -8,6 +8,10 @@ use presence::{
 };
 use std::{io, process::ExitCode};
 
+/// Sockets come and go by the thousand: what they leave is given back to the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli::run(cli, &Environment::of_process(), &Composition, &mut io::stdout().lock()) {

@@ -17,7 +17,11 @@ pub struct Database {
 impl Database {
     /// Makes an empty database.
     pub fn create(name: &str) -> Result<Self> {
-        let server = environment::postgres()?;
+        Self::create_on(environment::postgres()?, name)
+    }
+
+    /// Makes an empty database on this server, of which it is given a superuser's URL.
+    pub fn create_on(server: Url, name: &str) -> Result<Self> {
         psql(&server, &format!("CREATE DATABASE \"{name}\""))?;
         Ok(Self { server, name: name.to_owned() })
     }
@@ -39,6 +43,11 @@ impl Database {
         address(&self.server)
     }
 
+    /// From here on it is where it was copied to.
+    pub fn moved_to(&mut self, server: Url) {
+        self.server = server;
+    }
+
     /// What a query answers, as `psql` prints it bare.
     pub fn query(&self, sql: &str) -> Result<String> {
         psql(&self.url(), sql)
@@ -52,7 +61,7 @@ impl Drop for Database {
     }
 }
 
-fn psql(url: &Url, sql: &str) -> Result<String> {
+pub(crate) fn psql(url: &Url, sql: &str) -> Result<String> {
     let mut command = Command::new(environment::psql()?);
     command.args(["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set=ON_ERROR_STOP=1"]);
     command.args(["--command", sql, url.as_str()]).stdin(Stdio::null());

@@ -8,7 +8,7 @@ fn required(name: &str, what: &str) -> Result<String> {
     env::var(name)
         .ok()
         .filter(|value| !value.is_empty())
-        .with_context(|| format!("{name} must name {what}; `cargo xtask test service` sets it"))
+        .with_context(|| format!("{name} must name {what}; `cargo xtask test` sets it"))
 }
 
 /// The `presence` binary under test.
@@ -26,7 +26,17 @@ pub fn postgres() -> Result<Url> {
 
 /// PostgreSQL's own command line client.
 pub fn psql() -> Result<PathBuf> {
-    Ok(PathBuf::from(required("PRESENCE_TEST_PG_BIN", "the folder of PostgreSQL's programs")?).join("psql"))
+    postgres_program("psql")
+}
+
+/// A program of PostgreSQL's own.
+pub fn postgres_program(name: &str) -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_PG_BIN", "the folder of PostgreSQL's programs")?).join(name))
+}
+
+/// The NATS server's binary, for scenarios that need one of their own.
+pub fn nats_server() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_NATS_SERVER", "the nats-server binary")?))
 }
 
 /// The URL of a NATS server with JetStream, which tests share.

@@ -20,6 +20,10 @@ impl Log {
         Self { path: path.to_owned() }
     }
 
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     pub fn text(&self) -> Result<String> {
         fs::read_to_string(&self.path).with_context(|| format!("read {}", self.path.display()))
     }

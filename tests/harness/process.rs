@@ -51,11 +51,15 @@ pub struct Process {
 impl Process {
     /// Starts it; what it prints goes to `{name}.out` and `{name}.log` in the folder.
     pub fn start(folder: &Path, name: &str, settings: &Settings, args: &[&str]) -> Result<Self> {
+        Self::spawn(folder, name, command(settings, args)?)
+    }
+
+    /// The same with a command of the caller's making.
+    pub fn spawn(folder: &Path, name: &str, mut command: Command) -> Result<Self> {
         let (stdout, stderr) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.log")));
         let create = |path: &Path| File::create(path).with_context(|| format!("make {}", path.display()));
-        let mut command = command(settings, args)?;
         command.stdout(create(&stdout)?).stderr(create(&stderr)?);
-        let child = command.spawn().with_context(|| format!("start presence {}", args.join(" ")))?;
+        let child = command.spawn().with_context(|| format!("start {name}"))?;
         Ok(Self { child, log: Log::at(&stderr), stdout, ended: None })
     }
 

@@ -248,7 +248,8 @@ async fn pump(
     }
 }
 
-fn understood(message: &Message) -> Option<Frame> {
+/// What a message says; none: a ping, a pong.
+pub(crate) fn understood(message: &Message) -> Option<Frame> {
     match message {
         Message::Text(text) => Some(
             frame(text)

@@ -27,19 +27,23 @@ const TIERS: &[Tier] = &[
     // One suite per port against every adapter, with real PostgreSQL and NATS.
     Tier { name: "contracts", run: |run| run.target("contracts") },
     // Real `presence` processes.
-    Tier { name: "service", run: service },
+    Tier { name: "service", run: |run| run.processes("service", &[]) },
+    // Three of them, and faults: in a run of all tiers those that do not take long, named the whole matrix.
+    Tier { name: "chaos", run: |run| run.processes("chaos", &[":short:", "book::"]) },
     // The WebSocket conformance suite.
     Tier { name: "autobahn", run: |run| autobahn::run(run.workspace, run.filter) },
-    // To come, a row each: cluster (real Kubernetes), chaos (faults), browser (the real SDK).
+    // To come, a row each: cluster (real Kubernetes), browser (the real SDK).
 ];
 
 /// For the tests of one tier, without building them.
-const LIMIT: Duration = Duration::from_mins(20);
+const LIMIT: Duration = Duration::from_mins(40);
 
 /// What the tiers of one run share.
 struct Run<'a> {
     workspace: &'a Workspace,
     filter: &'a [String],
+    /// The tiers were named, so they are run whole.
+    named: bool,
     /// Started by the first tier that asks.
     servers: Option<Result<Servers, String>>,
 }
@@ -53,7 +57,7 @@ struct Outcome {
 pub(crate) fn run(workspace: &Workspace, only: &[String], filter: &[String]) -> Result<ExitCode> {
     let chosen = choose(only)?;
     tools::apt::openssl_headers()?;
-    let mut run = Run { workspace, filter, servers: None };
+    let mut run = Run { workspace, filter, named: !only.is_empty(), servers: None };
     let mut outcomes = Vec::new();
     for tier in chosen {
         println!("test: {} …", tier.name);
@@ -124,13 +128,26 @@ impl Run<'_> {
         }
     }
 
+    /// A target whose tests start `presence` processes; where tiers were not named, only what `short` says of it.
+    fn processes(&mut self, name: &str, short: &[&str]) -> Result<Tally> {
+        let mut build = self.workspace.cargo();
+        process::run(build.args(["build", "--quiet", "--workspace", "--bin", "presence"]))?;
+        let short: Vec<String> = short.iter().map(|&part| part.to_owned()).collect();
+        let filter = if self.named { self.filter.to_vec() } else { short };
+        self.select(name, &filter)
+    }
+
     /// An integration test target of that name, wherever in the workspace, with the servers.
     fn target(&mut self, name: &str) -> Result<Tally> {
+        self.select(name, self.filter)
+    }
+
+    fn select(&mut self, name: &str, filter: &[String]) -> Result<Tally> {
         let select = ["--test".to_owned(), name.to_owned()];
         self.build(&select)?;
         let mut tests = self.cargo_test(&select);
         self.servers()?.tell(&mut tests);
-        count(tests, self.filter)
+        count(tests, filter)
     }
 
     /// It needs no servers.
@@ -164,11 +181,6 @@ fn unit(run: &mut Run<'_>) -> Result<Tally> {
     Ok(tally)
 }
 
-fn service(run: &mut Run<'_>) -> Result<Tally> {
-    process::run(run.workspace.cargo().args(["build", "--quiet", "--workspace", "--bin", "presence"]))?;
-    run.target("service")
-}
-
 /// Runs built tests, showing what they print.
 fn count(mut tests: Command, filter: &[String]) -> Result<Tally> {
     let mut counter = Counter::default();
@@ -192,7 +204,7 @@ mod tests {
             let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
             choose(&only).unwrap().iter().map(|tier| tier.name).collect()
         };
-        assert_eq!(names(&[]), ["unit", "simulation", "contracts", "service", "autobahn"]);
+        assert_eq!(names(&[]), ["unit", "simulation", "contracts", "service", "chaos", "autobahn"]);
         assert_eq!(names(&["service", "unit"]), ["unit", "service"]);
         assert!(choose(&["nothing".to_owned()]).is_err());
     }

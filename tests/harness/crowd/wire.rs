@@ -1,0 +1,186 @@
+//! One socket of one client, whose every frame goes into the history as it is heard.
+//!
+//! Nothing is read unless somebody asks for the next frame, so a client that does not read is one that does not ask.
+
+use crate::{
+    History,
+    history::now,
+    socket::{Event, Frame, understood},
+};
+use anyhow::{Context, Result};
+use futures_util::{SinkExt, StreamExt};
+use presence_api::{
+    event::ENTITY,
+    frames::{ServerFrame, SessionError},
+    history::{About, Act, Side},
+};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+
+/// A server that sent nothing for so long, not even a ping, is taken for dead. It pings every second.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(2_500);
+/// So little that a client that does not read soon holds the server up.
+const RECEIVE_BUFFER: u32 = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: WebSocketStream<TcpStream>,
+    /// Its number among those of its actor.
+    pub(super) number: u64,
+    actor: String,
+    history: History,
+    /// Whose socket this is, and where.
+    classroom: String,
+    alive_at: Instant,
+    /// When the client said good-bye.
+    parting: Option<i64>,
+    /// It has a session, and its end is not written yet.
+    counts: bool,
+}
+
+/// What a client makes of a frame.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Welcome(presence_api::frames::Connected),
+    /// Everything up to here is known.
+    UpTo(u64),
+    Resync(u64),
+    /// Told how it ends, or (`terminated`) to go elsewhere.
+    Told(SessionError),
+    /// A sign of life, or nothing that matters.
+    Nothing,
+    /// The socket is over, with this code if there was one.
+    Over(Option<u16>),
+}
+
+impl Wire {
+    pub(super) async fn open(
+        to: SocketAddr,
+        number: u64,
+        actor: &str,
+        classroom: &str,
+        history: &History,
+    ) -> Result<Self> {
+        let request = format!("ws://{to}/ws").into_client_request().context("make a request")?;
+        let socket = TcpSocket::new_v4().context("make a socket")?;
+        socket.set_recv_buffer_size(RECEIVE_BUFFER).context("size a socket's buffer")?;
+        let tcp = socket.connect(to).await.context("connect")?;
+        tcp.set_nodelay(true).context("set TCP_NODELAY")?;
+        let (stream, _) = client_async(request, tcp).await.context("shake hands")?;
+        Ok(Self {
+            stream,
+            number,
+            actor: actor.to_owned(),
+            history: history.clone(),
+            classroom: classroom.to_owned(),
+            alive_at: Instant::now(),
+            parting: None,
+            counts: false,
+        })
+    }
+
+    pub(super) async fn say(&mut self, message: Message) -> Result<()> {
+        self.stream.send(message).await.context("say something")
+    }
+
+    /// What comes next. Nothing is lost when it is dropped while it waits.
+    pub(super) async fn hear(&mut self) -> Heard {
+        let read = tokio::time::timeout_at(self.alive_at + SIGN_OF_LIFE, self.stream.next()).await;
+        if let Ok(Some(Ok(message))) = read {
+            self.alive_at = Instant::now();
+            return understood(&message).map_or(Heard::Nothing, |frame| self.make_of(frame));
+        }
+        self.over(Side::Broken, None);
+        Heard::Over(None)
+    }
+
+    fn make_of(&mut self, frame: Frame) -> Heard {
+        let socket = self.number;
+        match frame {
+            Frame::Event(event) => {
+                let (seq, about) = (event.seq, self.about(&event));
+                self.history.now(&self.actor, Act::Heard { socket, seq, id: event.id, about });
+                Heard::UpTo(seq)
+            }
+            Frame::Said(ServerFrame::ConnectSuccess(connected)) => {
+                self.counts = true;
+                Heard::Welcome(connected)
+            }
+            Frame::Said(ServerFrame::Resync(snapshot)) => {
+                let (seq, agents_total) = (snapshot.seq, snapshot.agents_total);
+                self.history.now(&self.actor, Act::Resync { socket, seq, agents_total });
+                Heard::Resync(seq)
+            }
+            Frame::Said(
+                ServerFrame::UnrecoverableSessionError(error) | ServerFrame::RecoverableSessionError(error),
+            ) => {
+                let (reason, reconnect_after_ms) = (error.kind.clone(), error.reconnect_after_ms);
+                self.history.now(&self.actor, Act::Told { socket, reason, reconnect_after_ms });
+                Heard::Told(error)
+            }
+            Frame::Closed { code, .. } => {
+                let by = if self.parting.is_some() { Side::Client } else { Side::Server };
+                self.over(by, Some(code));
+                Heard::Over(Some(code))
+            }
+            Frame::Gone => {
+                self.over(Side::Broken, None);
+                Heard::Over(None)
+            }
+        }
+    }
+
+    /// Of our own events the client knows whom they are about; of others', what their payload says.
+    fn about(&self, event: &Event) -> About {
+        let ours = event.id.entity_type == ENTITY;
+        let agent = event.payload["agent_id"].as_str().filter(|_| ours).map(str::to_owned);
+        let classroom = event.payload["classroom_id"].as_str().unwrap_or(&self.classroom);
+        About {
+            classroom_id: classroom.to_owned(),
+            sender: agent.clone(),
+            about: agent,
+            receiver: event.payload["for"].as_str().map(str::to_owned),
+        }
+    }
+
+    /// Once only: whatever ended it first. One without a session is no part of the history.
+    fn over(&mut self, by: Side, code: Option<u16>) {
+        if !std::mem::take(&mut self.counts) {
+            return;
+        }
+        let act = Act::Closed { socket: self.number, by, code };
+        let began = self.parting.unwrap_or_else(now);
+        self.history.since(began, &self.actor, act);
+    }
+
+    /// Drops the connection without a word.
+    pub(super) fn vanish(mut self) {
+        self.over(Side::Broken, None);
+    }
+
+    /// Says good-bye; what comes until the server has said it too is still heard.
+    pub(super) async fn part(&mut self) {
+        self.parting.get_or_insert_with(now);
+        // One that cannot be told is broken, which shows when it is read.
+        let _ = tokio::time::timeout(SIGN_OF_LIFE, self.say(Message::Close(None))).await;
+    }
+
+    /// Hears it out, for so long at the most.
+    pub(super) async fn hear_out(mut self, patience: Duration) {
+        let until = Instant::now() + patience;
+        loop {
+            match tokio::time::timeout_at(until, self.hear()).await {
+                Ok(Heard::Over(_)) => return,
+                Ok(_) => {}
+                Err(_) => return self.vanish(),
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The seam to the checker: one history in, one verdict out, held to the bounds of the cluster's quick settings.
+
+use anyhow::{Result, ensure};
+use presence_api::history::{Act, Entry};
+pub use presence_checker::Invariant;
+use presence_checker::{Standing, Terms, judge as verdict};
+use std::collections::HashSet;
+
+/// What every scenario of the chaos tier is judged by. I8 is about Redis, and I10 about what no client sees.
+pub const DEMANDED: [Invariant; 8] = [
+    Invariant::I1,
+    Invariant::I2,
+    Invariant::I3,
+    Invariant::I4,
+    Invariant::I5,
+    Invariant::I6,
+    Invariant::I7,
+    Invariant::I9,
+];
+
+/// A lease of 2 s, a return window of 2 s, a drain of 4 s; and a machine that does more than it can.
+fn terms() -> Terms {
+    Terms { ghost_ms: 15_000, overlap_ms: 12_000, unseen_ms: 8_000, ..Terms::default() }
+}
+
+/// Fails with the verdict's text unless all of these were judged and nothing is violated.
+pub fn judge(history: &[Entry], demanded: &[Invariant]) -> Result<()> {
+    Ok(verdict(history, &terms()).expect(demanded)?)
+}
+
+/// The same for a fault after which the others cannot hold: what they find is not a finding.
+pub fn judge_only(history: &[Entry], demanded: &[Invariant]) -> Result<()> {
+    let verdict = verdict(history, &terms());
+    let held = demanded.iter().all(|invariant| verdict.standing(*invariant) == Standing::Held);
+    ensure!(held, "of this only {demanded:?} are demanded:\n{verdict}");
+    Ok(())
+}
+
+/// A history as if there had been no other classrooms than these.
+pub fn only_in(history: &[Entry], is_one: impl Fn(&str) -> bool) -> Vec<Entry> {
+    let classroom = |entry: &Entry| match &entry.act {
+        Act::Connect { key, .. }
+        | Act::Live { key, .. }
+        | Act::Ended { key, .. }
+        | Act::Waiting { key, .. } => Some(key.classroom_id.clone()),
+        Act::Heard { about, .. } | Act::Published { about, .. } => Some(about.classroom_id.clone()),
+        _ => None,
+    };
+    let is_here = |entry: &&Entry| {
+        matches!(entry.act, Act::Connect { .. }) && classroom(entry).is_some_and(|it| is_one(&it))
+    };
+    let actors: HashSet<_> = history.iter().filter(is_here).map(|entry| &entry.actor).collect();
+    let is_kept = |entry: &&Entry| match &entry.act {
+        Act::Resync { .. } | Act::Told { .. } | Act::Closed { .. } | Act::Heard { .. } => {
+            actors.contains(&entry.actor)
+        }
+        // It counts lines that are no longer there; without it all that are left are one dump.
+        Act::Dumped { .. } => false,
+        _ => classroom(entry).is_none_or(|it| is_one(&it)),
+    };
+    history.iter().filter(is_kept).cloned().collect()
+}
