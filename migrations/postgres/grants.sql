@@ -5,3 +5,4 @@ GRANT USAGE ON SCHEMA public TO presence_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON agent_session, agent_session_history, replica, outbox TO presence_server;
 GRANT SELECT ON lesson, student_attend, schema_contract, _sqlx_migrations TO presence_server;
 GRANT USAGE ON SEQUENCE agent_session_id_seq, outbox_position_seq TO presence_server;
+GRANT EXECUTE ON FUNCTION presence_follow_failover() TO presence_server;

@@ -1,11 +1,12 @@
 //! PostgreSQL down, slow, parted from one replica, and failed over to a standby that lags: nobody who is in is thrown
 //! out, nobody leaves by an outage, and what was lost is made good from the sockets there are.
 
+use anyhow::Context;
 use presence_tests::{
     Cast, Database, Link, Mode, Result, Stage, chaos,
     crowd::Manner,
     ensure, eventually,
-    judge::{DEMANDED, Invariant, judge, judge_only, only_in},
+    judge::{DEMANDED, Invariant, judge, judge_only, no_id_is_given_twice, only_in},
     postgres_server::PostgresServer,
     stage::Play,
 };
@@ -104,17 +105,23 @@ async fn a_standby_that_lags_takes_over_and_what_it_lacks_is_made_good(stage: &m
     play.go_on_for(100).await?;
     let failover = play.while_it_lasts("failover", "postgres", async |play| {
         primary.stop().await?;
-        standby.promote()?;
+        // Whoever connects before it is promoted would be connected to it afterwards.
         for replica in &play.cluster.replicas {
             replica.store.retarget(standby.address);
         }
         play.cluster.database.moved_to(standby.url()?);
+        let followed = play.cluster.database.query("SELECT presence_follow_failover()");
+        let refused = followed.err().context("a standby has been used as if it were promoted")?;
+        ensure!(refused.to_string().contains("is a standby"), "{refused:#}");
+        play.cluster.expect_readyz(r#""store":"down""#).await?;
+        standby.promote()?;
         play.cluster.expect_readyz(r#""store":"up""#).await
     });
     failover.await?;
     play.more_enter(12, NEWCOMERS, &Manner::RESTLESS)?;
     play.go_on_for(60).await?;
     play.end_judged(|_, history| {
+        no_id_is_given_twice(history)?;
         // Facts that the standby never got are gone, so of those who lived through it not everything can hold.
         judge_only(history, &[Invariant::I5, Invariant::I6, Invariant::I7, Invariant::I9])?;
         // Whoever came afterwards has the whole promise.

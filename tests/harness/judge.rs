@@ -1,10 +1,13 @@
 //! The seam to the checker: one history in, one verdict out, held to the bounds of the cluster's quick settings.
 
 use anyhow::{Result, ensure};
-use presence_api::history::{Act, Entry};
+use presence_api::{
+    event::ENTITY,
+    history::{Act, Entry, Outcome},
+};
 pub use presence_checker::Invariant;
 use presence_checker::{Standing, Terms, judge as verdict};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What every scenario of the chaos tier is judged by. I8 is about Redis, and I10 about what no client sees.
 pub const DEMANDED: [Invariant; 8] = [
@@ -33,6 +36,28 @@ pub fn judge_only(history: &[Entry], demanded: &[Invariant]) -> Result<()> {
     let verdict = verdict(history, &terms());
     let held = demanded.iter().all(|invariant| verdict.standing(*invariant) == Standing::Held);
     ensure!(held, "of this only {demanded:?} are demanded:\n{verdict}");
+    Ok(())
+}
+
+/// Fails if a session id belongs to two agents, whoever said so: whoever entered, the stream or the database. It needs
+/// nothing that a failover may have lost.
+pub fn no_id_is_given_twice(history: &[Entry]) -> Result<()> {
+    let mut owners: HashMap<i64, (&str, &str)> = HashMap::new();
+    let given = history.iter().filter_map(|entry| match &entry.act {
+        Act::Connect { key, outcome: Outcome::Entered { session_id, .. }, .. }
+        | Act::Live { session_id, key, .. }
+        | Act::Ended { session_id, key, .. }
+        | Act::Waiting { session_id, key, .. } => Some((*session_id, (&*key.agent_id, &*key.classroom_id))),
+        Act::Published { id, about, .. } if id.entity_type == ENTITY => {
+            Some((id.sequence_id, (about.about.as_deref()?, &*about.classroom_id)))
+        }
+        _ => None,
+    });
+    for (id, owner) in given {
+        let first = *owners.entry(id).or_insert(owner);
+        ensure!(first == owner, "session {id} was given to {first:?} and to {owner:?}");
+    }
+    ensure!(!owners.is_empty(), "nobody was given an id");
     Ok(())
 }
 

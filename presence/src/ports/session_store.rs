@@ -149,7 +149,7 @@ pub struct Replica {
 /// `sweep` moves the sessions of replicas whose lease lapsed more than `return_window` ago to history, ending when the
 /// replica was last heard of (the lease renewed, or this session claimed), with one `left` each, and forgets,
 /// a day later, those replicas (until then a fence does not come back); replicas sweeping at once never do it twice. The
-/// events count as written by the sweeper.
+/// events count as written by the sweeper. It moves nothing unless the sweeper's own lease runs as it does so.
 #[async_trait]
 pub trait Replicas: Debug + Send + Sync {
     async fn register(&self, replica: &Replica, ttl: Duration) -> Result<Fence, Fault>;

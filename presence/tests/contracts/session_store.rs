@@ -5,6 +5,7 @@
 mod audit;
 mod batching;
 mod claims;
+mod failovers;
 mod fences;
 mod invariants;
 mod outbox;

@@ -39,7 +39,8 @@ macro_rules! due {
 const DUE_OF: &str = due!("replica_id = $1");
 const DUE_OLDER: &str = due!("created_at <= clock_timestamp() - $1 * interval '1 microsecond'");
 
-/// Locked in one order, so that two publishers marking the same events do not deadlock.
+/// Locked in one order, so that two publishers marking the same events do not deadlock. A position is one event for good,
+/// failovers included (`presence_follow_failover`), so it says enough.
 const PUBLISHED: &str = "
 WITH ours AS (
     SELECT position FROM outbox WHERE position = ANY($1) AND published_at IS NULL ORDER BY position FOR UPDATE

@@ -3,6 +3,8 @@
 //! Not sqlx's own pool, for that one tries each connection when it is given back: a second round trip for every
 //! statement, and without a bound, so that a network that swallows packets would keep every connection in that wait.
 //! Here a connection that failed in any way is dropped, and so is one whose borrower was dropped half way.
+//!
+//! A new connection is used for nothing before the ids are past what a failover may have lost: none is drawn twice.
 
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use std::{
@@ -22,6 +24,9 @@ const FRESH: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_mins(10);
 /// One that is older is replaced, so that a change of address or password is noticed in good time.
 const LIFETIME: Duration = Duration::from_mins(30);
+
+/// Moves the ids ahead if the server is on another timeline than when they were drawn last; fails on a standby.
+const FOLLOW_FAILOVER: &str = "SELECT presence_follow_failover()";
 
 pub(super) struct Pool {
     options: PgConnectOptions,
@@ -68,13 +73,20 @@ impl Pool {
         let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let open = match self.reuse().await {
             Some(open) => open,
-            None => Open {
-                connection: self.options.connect().await?,
-                opened: Instant::now(),
-                used: Instant::now(),
-            },
+            None => self.open().await?,
         };
         Ok(Borrowed { open, _permit: permit })
+    }
+
+    async fn open(&self) -> Result<Open, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
+        if let Err(error) = sqlx::raw_sql(FOLLOW_FAILOVER).execute(&mut connection).await
+            && !is_of_an_earlier_schema(&error)
+        {
+            return Err(error);
+        }
+        let now = Instant::now();
+        Ok(Open { connection, opened: now, used: now })
     }
 
     async fn reuse(&self) -> Option<Open> {
@@ -111,6 +123,11 @@ impl Pool {
         // Nothing panics while it holds the lock; and if it did, a list of connections is as good as before.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// There is no such function yet. Whoever opens the store refuses the schema by its number, and says what mends it.
+fn is_of_an_earlier_schema(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("42883"))
 }
 
 /// What took too long is like what was never answered.

@@ -56,8 +56,13 @@ RETURNING true";
 /// sessions are left alone for $2 more, counted from the claim. The sweeper, $4, is to publish the events. Whoever holds
 /// nothing is forgotten, once it was last heard of $5 ago. `candidates` are found by replica, so that a sweep that
 /// finds nobody dead reads next to nothing; a session that somebody is just taking is skipped.
+///
+/// The sweeper's own lease is looked at here too, for it may have been stopped between looking at it and asking this.
+/// Without one it sweeps nothing but what it held itself, once it has retired.
 const SWEEP: &str = "
-WITH RECURSIVE holders (replica_id) AS (
+WITH RECURSIVE sweeper AS MATERIALIZED (
+    SELECT FROM replica WHERE id = $4 AND lease_until > clock_timestamp()
+), holders (replica_id) AS (
     (SELECT replica_id FROM agent_session ORDER BY replica_id LIMIT 1)
     UNION ALL
     SELECT (SELECT s.replica_id FROM agent_session s WHERE s.replica_id > h.replica_id ORDER BY s.replica_id LIMIT 1)
@@ -67,6 +72,7 @@ WITH RECURSIVE holders (replica_id) AS (
     FROM holders h LEFT JOIN replica r ON r.id = h.replica_id
     WHERE h.replica_id IS NOT NULL
       AND (r.id IS NULL OR r.lease_until <= clock_timestamp() - $1 * interval '1 microsecond')
+      AND (EXISTS (SELECT FROM sweeper) OR (r.id = $4 AND r.lease_until = '-infinity'))
 ), candidates AS MATERIALIZED (
     SELECT c.id, d.replica_id, d.renewed_at, d.unknown
     FROM dead d CROSS JOIN LATERAL (
@@ -98,6 +104,7 @@ WITH RECURSIVE holders (replica_id) AS (
     DELETE FROM replica r
     WHERE r.lease_until <= clock_timestamp() - $1 * interval '1 microsecond'
       AND r.renewed_at <= clock_timestamp() - $5 * interval '1 microsecond'
+      AND EXISTS (SELECT FROM sweeper)
       AND NOT EXISTS (SELECT FROM agent_session s WHERE s.replica_id = r.id)
 )
 SELECT count(*) FROM gone";
@@ -142,7 +149,7 @@ impl Replicas for PostgresStore {
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
         let statement = || sqlx::query_as::<_, (bool,)>(RETIRE).bind(Uuid::from_u128(id.0));
         self.database.rows(statement).await?;
-        // No window is longer than this one, so nobody is swept by it but those who have retired.
+        // It has no lease now, so nothing is swept by it but its own. A lease that is over by this much is a retired one.
         self.sweep(id, Duration::MAX).await?;
         Ok(())
     }

@@ -68,7 +68,8 @@ const RETIRE: &str = concat!(
 );
 
 /// Sessions of replicas whose lease lapsed more than ?1 ago; and those of replicas that nobody knows, which are left
-/// alone for ?2 more, counted from the claim. With each, when its replica was last heard of.
+/// alone for ?2 more, counted from the claim. With each, when its replica was last heard of. The sweeper, ?4, has a lease
+/// of its own; without one it sweeps nothing but what it held itself, once it has retired.
 const DOOMED: &str = concat!(
     "SELECT s.id, max(s.claimed_at, coalesce(r.renewed_at, s.claimed_at))
     FROM agent_session s LEFT JOIN replica r ON r.id = s.replica_id
@@ -76,17 +77,26 @@ const DOOMED: &str = concat!(
     now!(),
     " - ?1 - ?2 ELSE r.lease_until <= ",
     now!(),
-    " - ?1 END ORDER BY s.id LIMIT ?3"
+    " - ?1 END AND (
+        EXISTS (SELECT 1 FROM replica sweeper WHERE sweeper.id = ?4 AND sweeper.lease_until > ",
+    now!(),
+    ") OR (r.id = ?4 AND r.lease_until = -9223372036854775808)
+    ) ORDER BY s.id LIMIT ?3"
 );
 
 /// Whoever holds nothing, once its lease lapsed the first number of microseconds ago and it was last heard of the second.
+/// The third names the sweeper.
 const FORGET: &str = concat!(
     "DELETE FROM replica WHERE lease_until <= ",
     now!(),
     " - (SELECT value ->> 0 FROM json_each(?1)) AND renewed_at <= ",
     now!(),
     " - (SELECT value ->> 1 FROM json_each(?1))
-    AND NOT EXISTS (SELECT 1 FROM agent_session s WHERE s.replica_id = replica.id)"
+    AND NOT EXISTS (SELECT 1 FROM agent_session s WHERE s.replica_id = replica.id)
+    AND EXISTS (
+        SELECT 1 FROM json_each(?1) w JOIN replica sweeper ON sweeper.id = w.value ->> 2 WHERE sweeper.lease_until > ",
+    now!(),
+    ")"
 );
 
 #[async_trait]
@@ -127,7 +137,7 @@ impl Replicas for SqliteStore {
 
     async fn retire(&self, id: ReplicaId) -> Result<(), Fault> {
         self.mark(RETIRE, &json!([id.to_string()])).await?;
-        // No window is longer than this one, so nobody is swept by it but those who have retired.
+        // It has no lease now, so nothing is swept by it but its own. A lease that is over by this much is a retired one.
         self.sweep(id, Duration::MAX).await?;
         Ok(())
     }
@@ -151,10 +161,12 @@ impl SqliteStore {
         let query = sqlx::query_as::<_, (i64, i64)>(DOOMED)
             .bind(micros(return_window))
             .bind(micros(self.orphan_grace))
-            .bind(SWEPT_AT_ONCE);
+            .bind(SWEPT_AT_ONCE)
+            .bind(by.to_string());
         let doomed = change.rows(query).await?;
         leave(&mut change, &doomed, Left::ToldBy(by)).await?;
-        change.each(FORGET, &json!([[micros(return_window), micros(REMEMBERED)]])).await?;
+        let forgetting = json!([[micros(return_window), micros(REMEMBERED), by.to_string()]]);
+        change.each(FORGET, &forgetting).await?;
         change.commit().await?;
         Ok(doomed.len() as u64)
     }

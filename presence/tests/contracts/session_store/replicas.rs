@@ -6,7 +6,7 @@ use super::{
 };
 use presence::ports::session_store::{Claim, Due, Replica};
 use presence_api::event::Operation::{Entered, Left};
-use presence_core::ids::ReplicaId;
+use presence_core::ids::{Fence, ReplicaId};
 use std::time::Duration;
 
 on_every_store![
@@ -24,6 +24,9 @@ on_every_store![
     those_who_drain_are_counted_while_they_have_a_lease,
     a_replica_learns_what_it_holds,
     the_sweeper_publishes_what_it_swept,
+    a_sweeper_without_a_lease_ends_nobody,
+    a_sweeper_without_a_lease_forgets_nobody,
+    a_replica_that_retires_sweeps_only_its_own,
 ];
 
 async fn a_lease_is_renewed_while_it_lasts_and_had_anew_by_registering(stage: &Stage) {
@@ -200,4 +203,54 @@ async fn the_sweeper_publishes_what_it_swept(stage: &Stage) {
         let due: Vec<_> = due.iter().map(|event| (event.operation, event.session_id)).collect();
         assert_eq!(due, [(Left, session.session_id)], "{replica}");
     }
+}
+
+/// As when it was stopped between asking itself whether it may and asking the store.
+async fn a_sweeper_without_a_lease_ends_nobody(stage: &Stage) {
+    let (ann, nobody_s) = (key("ann", "math"), key("ben", "math"));
+    let impatient = stage.store_that(Wishes { orphan_grace: Duration::ZERO, ..Wishes::default() }).await;
+    let held = stage.claim(&ann, A).await.held;
+    let orphan = stage.claim_of_nobody(&nobody_s).await;
+    stage.publish_all().await;
+    for id in [A, B] {
+        assert!(stage.store.renew(id, Duration::ZERO).await.unwrap());
+    }
+    stage.store.retire(C).await.unwrap();
+    for sweeper in [A, B, C, ReplicaId(0xdead)] {
+        assert_eq!(impatient.sweep(sweeper, Duration::ZERO).await.unwrap(), 0, "{sweeper}");
+    }
+    assert_eq!(stage.store.held(A).await.unwrap(), [held]);
+    assert_eq!(stage.events().await, []);
+    stage.store.register(&replica(B), HOUR).await.unwrap();
+    assert_eq!(impatient.sweep(B, Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(stage.events().await, [(Left, held.session_id), (Left, orphan.session_id)]);
+}
+
+async fn a_sweeper_without_a_lease_forgets_nobody(stage: &Stage) {
+    stage.store.retire(A).await.unwrap();
+    let long_ago = ["now() - interval '2 days'", "unixepoch('now', '-2 days') * 1000000"]
+        .map(|then| format!("UPDATE replica SET renewed_at = {then} WHERE id = '{A}'"));
+    stage.execute_either(&long_ago[0], &long_ago[1]).await;
+    stage.store.retire(B).await.unwrap();
+    stage.store.sweep(B, Duration::ZERO).await.unwrap();
+    assert_eq!(stage.store.register(&replica(A), HOUR).await.unwrap(), Fence(2), "it was forgotten");
+    stage.store.retire(A).await.unwrap();
+    stage.execute_either(&long_ago[0], &long_ago[1]).await;
+    stage.store.sweep(C, Duration::ZERO).await.unwrap();
+    assert_eq!(stage.store.register(&replica(A), HOUR).await.unwrap(), Fence(1), "it is remembered for ever");
+}
+
+async fn a_replica_that_retires_sweeps_only_its_own(stage: &Stage) {
+    let (ann, ben) = (key("ann", "math"), key("ben", "math"));
+    let of_lapsed = stage.claim(&ann, A).await.held;
+    stage.claim(&ben, B).await;
+    // It died before it could sweep what it held.
+    let retired = ["'-infinity'", "-9223372036854775808"]
+        .map(|never| format!("UPDATE replica SET lease_until = {never} WHERE id = '{A}'"));
+    stage.execute_either(&retired[0], &retired[1]).await;
+    stage.store.retire(B).await.unwrap();
+    assert_eq!(stage.store.held(B).await.unwrap(), []);
+    assert_eq!(stage.store.held(A).await.unwrap(), [of_lapsed], "that is for whoever has a lease");
+    assert_eq!(stage.store.sweep(C, HOUR).await.unwrap(), 1);
+    invariants::assert_hold(stage, &ann.classroom_id).await;
 }

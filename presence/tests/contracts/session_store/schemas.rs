@@ -25,6 +25,10 @@ async fn a_schema_that_this_build_does_not_know_is_refused_with_what_mends_it() 
         ("DROP TABLE _sqlx_migrations", "run `presence migrate`"),
         ("DELETE FROM _sqlx_migrations WHERE version = 2", "run `presence migrate`"),
         (
+            "DROP FUNCTION presence_follow_failover; DELETE FROM _sqlx_migrations WHERE version = 3",
+            "run `presence migrate`",
+        ),
+        (
             "INSERT INTO _sqlx_migrations SELECT 99, 'later', now(), true, '', 0;
              UPDATE schema_contract SET compatible_from = 99",
             "this presence is older than the database",

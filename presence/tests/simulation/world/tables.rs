@@ -288,9 +288,16 @@ impl Tables {
             let over = lease.until == RETIRED || lease.until <= horizon;
             over && (superseded || !self.has(Defect::LockedOut))
         };
+        let has_lease = self.replicas.get(&by).is_some_and(|lease| lease.until > now);
+        let is_orphan = |row: &Row| has_lease && row.claimed_at <= horizon.saturating_sub(ORPHAN_GRACE);
+        // Without a lease it sweeps nothing but what it held itself, once it has retired.
+        let may_end =
+            |row: &Row, lease: &Lease| has_lease || (row.replica_id == by && lease.until == RETIRED);
         let last_seen = |row: &Row| match self.replicas.get(&row.replica_id) {
-            None => (row.claimed_at <= horizon.saturating_sub(ORPHAN_GRACE)).then_some(row.claimed_at),
-            Some(lease) => is_over(lease).then_some(row.claimed_at.max(lease.renewed_at)),
+            None => is_orphan(row).then_some(row.claimed_at),
+            Some(lease) => {
+                (may_end(row, lease) && is_over(lease)).then_some(row.claimed_at.max(lease.renewed_at))
+            }
         };
         let doomed =
             self.sessions.iter().filter_map(|(key, row)| Some((key.clone(), row.clone(), last_seen(row)?)));
@@ -303,7 +310,7 @@ impl Tables {
         let forgotten: Vec<_> = self
             .replicas
             .iter()
-            .filter(|(id, lease)| lease.until <= horizon && !holds(id))
+            .filter(|(id, lease)| has_lease && lease.until <= horizon && !holds(id))
             .map(|(id, _)| *id)
             .collect();
         for id in forgotten {
