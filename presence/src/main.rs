@@ -10,7 +10,7 @@ use std::{io, process::ExitCode};
 
 /// Sockets come and go by the thousand: what they leave is given back to the system.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

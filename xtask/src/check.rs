@@ -54,6 +54,7 @@ fn fmt(workspace: &Workspace) -> Result<()> {
 
 fn clippy(workspace: &Workspace) -> Result<()> {
     tools::apt::openssl_headers()?;
+    tools::apt::make()?;
     process::run(workspace.cargo().args([
         "clippy",
         "--workspace",

@@ -57,6 +57,7 @@ struct Outcome {
 pub(crate) fn run(workspace: &Workspace, only: &[String], filter: &[String]) -> Result<ExitCode> {
     let chosen = choose(only)?;
     tools::apt::openssl_headers()?;
+    tools::apt::make()?;
     let mut run = Run { workspace, filter, named: !only.is_empty(), servers: None };
     let mut outcomes = Vec::new();
     for tier in chosen {

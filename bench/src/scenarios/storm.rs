@@ -1,5 +1,5 @@
-//! `storm`: everybody connects at once, to one replica and to three. How long until all are in, what failed on the way,
-//! what the database was asked, and what memory it took and gave back.
+//! `storm`: everybody connects at once, to one replica and to three, and once more after all have left. How long until
+//! all are in, what failed on the way, what the database was asked, and what memory it took and gave back.
 
 use super::{
     fleet::{self, Fleet, NAME},
@@ -30,8 +30,12 @@ const ENTER_WITHIN: Duration = Duration::from_mins(5);
 /// The server looks at its store's count of statements once a second.
 const COUNTED_WITHIN: Duration = Duration::from_secs(2);
 
+/// A server that has never had a guest is smaller than one that has: what a storm leaves behind is seen by the second.
+const ROUNDS: u32 = 2;
+
 const COLUMNS: &[&str] = &[
     "replicas",
+    "storm",
     "agents",
     "all in s",
     "connects/s",
@@ -53,19 +57,21 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let services = Services::find().await?;
     let mut report = Report::new("storm", COLUMNS, services.facts());
     for replicas in args.replicas {
-        storm(&services, replicas, args.agents, args.classrooms, &mut report).await?;
+        let mut servers = Presence::start_many(&services, replicas).await?;
+        for round in 1..=ROUNDS {
+            servers = storm(&services, (servers, round), (args.agents, args.classrooms), &mut report).await?;
+        }
     }
     fleet::finish(&services, report).await
 }
 
 async fn storm(
     services: &Services,
-    replicas: usize,
-    agents: usize,
-    classrooms: usize,
+    (servers, round): (Vec<Presence>, u32),
+    (agents, classrooms): (usize, usize),
     report: &mut Report,
-) -> Result<()> {
-    let servers = Presence::start_many(services, replicas).await?;
+) -> Result<Vec<Presence>> {
+    let replicas = servers.len();
     let (before, asked_before) = (resident(&servers)?, statements(&servers).await?);
     let plan = Plan {
         in_flight: agents,
@@ -92,6 +98,7 @@ async fn storm(
     let retries = (counts.asked + counts.failed).saturating_sub(agents as u64);
     report.row([
         json!(replicas),
+        json!(round),
         json!(board.been_in),
         if all_in { json!(took) } else { Value::Null },
         json!(number(board.been_in) / took),
@@ -108,8 +115,8 @@ async fn storm(
         json!(during),
         json!(rest),
     ]);
-    report.result(&format!("first_failure_{replicas}"), board.first_failure.clone());
-    Ok(())
+    report.result(&format!("first_failure_{replicas}_{round}"), board.first_failure.clone());
+    Ok(fleet.replicas)
 }
 
 /// Of all replicas together, in MiB.

@@ -1,5 +1,5 @@
-//! What comes as Debian packages: PostgreSQL, Redis, and what the tests' dependencies are built with. Finds their programs; installs the packages when it
-//! may (as root). Installing must not start a server of the system: the tests start their own.
+//! What comes as Debian packages: PostgreSQL, Redis, and what dependencies are built with. Finds their programs;
+//! installs the packages when it may (as root). Installing must not start a server of the system: the tests start their own.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +17,11 @@ pub(crate) fn postgres_bin() -> Result<PathBuf> {
 
 pub(crate) fn redis_server() -> Result<PathBuf> {
     ensure("redis-server", || tools::in_path("redis-server"))
+}
+
+/// The allocator is built with it; a C compiler is there wherever Rust is.
+pub(crate) fn make() -> Result<()> {
+    ensure("make", || tools::in_path("make")).map(drop)
 }
 
 /// The headers that the tests' foreign NATS client (`svc-nats-client`) is built with.
