@@ -3,6 +3,7 @@
 use super::fleet::{self, Fleet, NAME};
 use crate::{
     latency::Latency,
+    presence::Presence,
     report::Report,
     say,
     services::Services,
@@ -61,7 +62,9 @@ async fn measure(services: &Services, args: &Args, fraction: f64, report: &mut R
     let stall = args.lasts + Duration::from_mins(10);
     let mischief = Mischief { stop_reading: fraction, stall, ..Mischief::default() };
     let plan = Plan { mischief, ..Plan::of(NAME, args.agents, args.classrooms) };
-    let mut fleet = Fleet::start(services, args.replicas, plan).await?;
+    // Nobody moves, so nobody has two sockets.
+    let replicas = Presence::start_many(services, args.replicas).await?;
+    let mut fleet = Fleet::on(services, replicas, plan).await?;
     fleet.settle().await?;
     let heard = fleet.swarm.world.board().counts.heard;
     let cpu = cpu_of(&fleet)?;
