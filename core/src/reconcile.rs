@@ -102,7 +102,7 @@ pub enum Fate {
 /// Reads what became of a session of replica `me` from whoever holds its key now.
 pub fn fate(held: Held, me: ReplicaId, holder: Option<Holder>) -> Fate {
     let Some(holder) = holder else { return Fate::Lost };
-    let now = Held { session_id: holder.session_id, generation: holder.generation };
+    let now = holder.held();
     if now == held && holder.replica_id == me {
         Fate::Kept
     } else if now >= held {

@@ -3,7 +3,10 @@
 //! The store decides id and generation in one atomic statement by these rules; `verdict` reads from its answer what
 //! is left to do. See `docs/adr/0002-the-database-is-the-truth.md`.
 
-use crate::ids::{Generation, ReplicaId, SessionId};
+use crate::{
+    ids::{Generation, ReplicaId, SessionId},
+    session::Held,
+};
 
 /// Who held the key when it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +14,13 @@ pub struct Holder {
     pub session_id: SessionId,
     pub generation: Generation,
     pub replica_id: ReplicaId,
+}
+
+impl Holder {
+    /// What its socket holds, or held.
+    pub const fn held(&self) -> Held {
+        Held { session_id: self.session_id, generation: self.generation }
+    }
 }
 
 /// What a claim came to.

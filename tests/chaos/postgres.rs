@@ -6,7 +6,7 @@ use presence_tests::{
     Cast, Database, Link, Mode, Result, Stage, chaos,
     crowd::Manner,
     ensure, eventually,
-    judge::{DEMANDED, Invariant, judge, judge_only, no_id_is_given_twice, only_in},
+    judge::{Invariant, judge, judge_only, no_id_is_given_twice, only_in},
     postgres_server::PostgresServer,
     stage::Play,
 };
@@ -125,7 +125,7 @@ async fn a_standby_that_lags_takes_over_and_what_it_lacks_is_made_good(stage: &m
         // Facts that the standby never got are gone, so of those who lived through it not everything can hold.
         judge_only(history, &[Invariant::I5, Invariant::I6, Invariant::I7, Invariant::I9])?;
         // Whoever came afterwards has the whole promise.
-        judge(&only_in(history, |classroom| classroom.starts_with(NEWCOMERS)), &DEMANDED)
+        judge(&only_in(history, |classroom| classroom.starts_with(NEWCOMERS)))
     })
     .await
 }

@@ -8,7 +8,7 @@ use crate::{
     dump,
     gossip::{Gossip, Topic},
     history::{History, now},
-    judge::{DEMANDED, judge},
+    judge::judge,
     publisher::{Foreign, Publisher},
     wait,
     witness::Witness,
@@ -163,7 +163,7 @@ impl Play {
         self.end_judged(|cluster, history| {
             // The product's own word first: where the two differ, the checker's text says more.
             let verified = cluster.verify();
-            judge(history, &DEMANDED)?;
+            judge(history)?;
             verified
         })
         .await

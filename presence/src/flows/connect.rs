@@ -159,8 +159,7 @@ fn refused(error: Error) -> Refused {
 }
 
 fn replaced(key: &SessionKey, former: Holder) -> Ask {
-    let held = Held { session_id: former.session_id, generation: former.generation };
-    Ask { key: key.clone(), held, why: Why::Replaced }
+    Ask { key: key.clone(), held: former.held(), why: Why::Replaced }
 }
 
 /// Elsewhere: its replica is asked once, and not waited for long. If it cannot be reached, it finds out by itself that

@@ -45,7 +45,7 @@ pub async fn evict(engine: &Engine, key: &SessionKey) -> Result<Evicted, Error> 
 
 /// Ends the session as it is held now. Returns its holder if it moved on and lives.
 async fn end(engine: &Engine, key: &SessionKey, holder: Holder) -> Result<Option<Holder>, Fault> {
-    let held = Held { session_id: holder.session_id, generation: holder.generation };
+    let held = holder.held();
     let request = Ask { key: key.clone(), held, why: Why::Evicted };
     let answer = if holder.replica_id == engine.replica_id {
         Some(let_go(engine, &request))
@@ -70,9 +70,7 @@ async fn end(engine: &Engine, key: &SessionKey, holder: Holder) -> Result<Option
 async fn gone(engine: &Engine, key: &SessionKey, held: Held) -> Result<Option<Holder>, Fault> {
     loop {
         match engine.deps.store.find(key).await? {
-            Some(now) if now.session_id == held.session_id && now.generation == held.generation => {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+            Some(now) if now.held() == held => tokio::time::sleep(LOOK_EVERY).await,
             now => return Ok(now.filter(|now| now.session_id == held.session_id)),
         }
     }

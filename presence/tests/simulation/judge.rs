@@ -24,19 +24,6 @@ pub(crate) fn at_the_end(what: impl Into<String>) -> Finding {
     Finding { by: "end".to_owned(), what: what.into() }
 }
 
-/// All invariants that a simulation has material for.
-pub(crate) const JUDGED: [Invariant; 9] = [
-    Invariant::I1,
-    Invariant::I2,
-    Invariant::I3,
-    Invariant::I4,
-    Invariant::I5,
-    Invariant::I6,
-    Invariant::I7,
-    Invariant::I9,
-    Invariant::I10,
-];
-
 /// A connect waits for its event and for a former holder, half a second and a third of one.
 const ENTER_WITHIN: u64 = 3_000;
 
@@ -59,5 +46,5 @@ pub(crate) fn findings(history: &[Entry], verdict: &Verdict) -> Vec<Finding> {
 
 /// Which invariants it was judged by.
 pub(crate) fn judged(verdict: &Verdict) -> impl Iterator<Item = Invariant> + '_ {
-    JUDGED.into_iter().filter(|invariant| verdict.standing(*invariant) != Standing::NotJudged)
+    Invariant::ALL.into_iter().filter(|invariant| verdict.standing(*invariant) != Standing::NotJudged)
 }

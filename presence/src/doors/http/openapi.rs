@@ -1,13 +1,13 @@
 //! The OpenAPI document: paths from the handlers, bodies from the types that they send. `docs/openapi.json` is this.
 
 use super::{agents, attendance};
+use crate::doors::openapi::{add, bodies, document as of};
 use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
 use presence_api::http::{Agent, Attendance, Counters, CountersRequest, Problem};
-use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 use utoipa::OpenApi;
 
@@ -26,36 +26,21 @@ struct Paths;
 
 /// The document.
 pub fn document() -> Value {
-    let mut document =
-        serde_json::to_value(Paths::openapi()).expect("the document is made of text and numbers");
-    document["components"]["schemas"] = schemas();
-    document["components"]["securitySchemes"] =
-        json!({"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}});
-    document["security"] = json!([{"token": []}]);
-    document
+    let scheme = json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"});
+    of::<Paths>(("token", scheme), schemas())
 }
 
-/// Bodies, described by the same means as frames and settings.
-fn schemas() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.meta_schema = None;
-    });
-    let mut generator = settings.into_generator();
-    add::<Problem>(&mut generator);
-    add::<Attendance>(&mut generator);
-    add::<CountersRequest>(&mut generator);
-    let agents = generator.subschema_for::<Vec<Agent>>();
-    let counters = generator.subschema_for::<Counters>();
-    let mut schemas = generator.take_definitions(true);
+fn schemas() -> Map<String, Value> {
+    let mut bodies = bodies();
+    add::<Problem>(&mut bodies);
+    add::<Attendance>(&mut bodies);
+    add::<CountersRequest>(&mut bodies);
+    let agents = bodies.subschema_for::<Vec<Agent>>();
+    let counters = bodies.subschema_for::<Counters>();
+    let mut schemas = bodies.take_definitions(true);
     schemas.insert("Agents".into(), agents.to_value());
     schemas.insert("Counters".into(), counters.to_value());
-    Value::Object(schemas)
-}
-
-fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
-    // Only the definition that this leaves behind is wanted, not the reference to it.
-    let _ = generator.subschema_for::<T>();
+    schemas
 }
 
 pub(super) async fn get() -> Response {
