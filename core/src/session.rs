@@ -22,6 +22,9 @@ pub struct Rules {
     /// Frames a client may send per second on average, and at once.
     pub frames_per_second: u32,
     pub frames_burst: u32,
+    /// A client that was told to go does so by itself. Where it does not, its socket is closed when it is its time, and
+    /// its session waits for it to come back.
+    pub follows: bool,
 }
 
 /// How long a socket whose session has moved waits for its client to close it.
@@ -40,12 +43,12 @@ enum Phase {
     Opening {
         until: Time,
     },
-    /// The connect flow runs; the socket is not read meanwhile.
+    /// The first request is served; the socket is not read meanwhile.
     Claiming,
     Live(Live),
     /// The socket is gone, the session waits for its agent. Its presence ended `since`.
     Lost {
-        held: Held,
+        held: Option<Held>,
         since: Time,
         until: Time,
         /// Set while this replica lets go: when it waits no longer.
@@ -61,7 +64,8 @@ enum Phase {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Live {
-    held: Held,
+    /// None: a guest, who was let in and is in no classroom.
+    held: Option<Held>,
     /// When the client last showed that it is there.
     heard: Time,
     ping_at: Time,
@@ -69,6 +73,8 @@ struct Live {
     expires: Time,
     /// The client was told to connect elsewhere.
     told: bool,
+    /// When a client that does not follow by itself is to go.
+    go_at: Option<Time>,
     /// Set while this replica lets go: when this socket closes regardless.
     leave_by: Option<Time>,
 }
@@ -76,18 +82,22 @@ struct Live {
 /// What a session may hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// The first frame, well-formed.
+    /// A frame that asks for something: the first one, or one of a client who is in.
     Request,
-    /// The first frame, and it was not.
+    /// The first frame, and it was none.
     Malformed(Reason),
-    /// The connect flow succeeded. `expires` is the token's end.
+    /// The request was granted, and the client has a session. `expires` is the token's end.
     Connected {
         held: Held,
         expires: Time,
     },
-    /// The connect flow did not.
+    /// The first request was granted, and gives no session yet.
+    Admitted {
+        expires: Time,
+    },
+    /// The first request was not granted.
     Refused(Reason),
-    /// Any frame but a pong: data after the connect, or a ping.
+    /// Any other frame but a pong.
     Frame,
     Pong,
     /// A close frame.
@@ -104,12 +114,16 @@ pub enum Input {
     Disowned,
     /// Somebody with the right to it ended the session.
     Evicted,
-    /// This replica lets go of its sockets; what is left at `until` is closed.
+    /// This replica lets go of its sockets: the client is to go after so many milliseconds; what is left at `until` is
+    /// closed.
     Drain {
         until: Time,
+        after: u64,
     },
-    /// This replica has too many: the client is asked to go, and nothing happens to it if it does not.
-    Shed,
+    /// This replica has too many: the client is asked to go after so many milliseconds.
+    Shed {
+        after: u64,
+    },
     /// This replica lets go no longer: whoever is still here may stay.
     Stay,
     /// A deadline may have passed.
@@ -119,8 +133,9 @@ pub enum Input {
 /// What a session may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Run the connect flow, and come back with `Connected` or `Refused`.
-    Connect,
+    /// Do what the client asks for. Of the first request, come back with `Connected`, `Admitted` or `Refused`; of a later
+    /// one with `Connected` where it gave a session.
+    Serve,
     Ping,
     /// Say it in a frame, and leave the socket open.
     Tell(Reason),
@@ -177,7 +192,8 @@ impl Session {
             Phase::Opening { until } | Phase::Yielded { until } => Some(*until),
             Phase::Lost { until, leave_by, .. } => Some(leave_by.unwrap_or(*until).min(*until)),
             Phase::Live(live) => {
-                let deadlines = [Some(live.ping_at), live.pong_by, live.leave_by, Some(live.expires)];
+                let deadlines =
+                    [Some(live.ping_at), live.pong_by, live.go_at, live.leave_by, Some(live.expires)];
                 deadlines.into_iter().flatten().min()
             }
             Phase::Claiming | Phase::Gone => None,
@@ -194,6 +210,11 @@ impl Session {
         matches!(self.phase, Phase::Gone | Phase::Lost { .. })
     }
 
+    /// The client is in, with a session or without.
+    pub const fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live(_))
+    }
+
     /// The client has another socket by now, and this one only waits to be closed.
     pub const fn has_yielded(&self) -> bool {
         matches!(self.phase, Phase::Yielded { .. })
@@ -201,7 +222,9 @@ impl Session {
 
     /// Hears one input. What a phase has no use for is ignored: inputs may cross a transition on their way.
     pub fn step(&mut self, input: Input, rules: &Rules, now: Time) -> Effects {
-        if matches!(input, Input::Frame | Input::Pong) && !self.budget.spend(rules, now) {
+        let counts =
+            matches!(input, Input::Frame | Input::Pong) || matches!(input, Input::Request if self.is_live());
+        if counts && !self.budget.spend(rules, now) {
             return self.step(Input::Violation(Reason::PolicyViolation), rules, now);
         }
         let (phase, effects) = match self.phase {
@@ -223,13 +246,14 @@ fn closed(reason: Reason) -> (Phase, Effects) {
 
 fn opening(until: Time, input: Input, now: Time) -> (Phase, Effects) {
     match input {
-        Input::Request => (Phase::Claiming, vec![Effect::Connect]),
+        Input::Request => (Phase::Claiming, vec![Effect::Serve]),
         Input::Malformed(reason) | Input::Violation(reason) => closed(reason),
         Input::Tick if now >= until => closed(Reason::AuthTimedOut),
         Input::PeerClosed => closed(Reason::Normal),
         Input::Broken => (Phase::Gone, vec![]),
         Input::Drain { .. } => closed(Reason::Terminated),
         Input::Connected { .. }
+        | Input::Admitted { .. }
         | Input::Refused(_)
         | Input::Frame
         | Input::Pong
@@ -237,7 +261,7 @@ fn opening(until: Time, input: Input, now: Time) -> (Phase, Effects) {
         | Input::Replaced
         | Input::Disowned
         | Input::Evicted
-        | Input::Shed
+        | Input::Shed { .. }
         | Input::Stay
         | Input::Tick => (Phase::Opening { until }, vec![]),
     }
@@ -246,20 +270,29 @@ fn opening(until: Time, input: Input, now: Time) -> (Phase, Effects) {
 fn claiming(input: Input, rules: &Rules, now: Time) -> (Phase, Effects) {
     match input {
         Input::Connected { held, expires } => {
-            let ping_at = now.after(rules.ping_interval);
-            let live =
-                Live { held, heard: now, ping_at, pong_by: None, expires, told: false, leave_by: None };
-            (Phase::Live(live), vec![])
+            (Phase::Live(Live::begin(Some(held), expires, rules, now)), vec![])
         }
+        Input::Admitted { expires } => (Phase::Live(Live::begin(None, expires, rules, now)), vec![]),
         Input::Refused(reason) => closed(reason),
         _ => (Phase::Claiming, vec![]),
     }
 }
 
 impl Live {
+    const fn begin(held: Option<Held>, expires: Time, rules: &Rules, now: Time) -> Self {
+        let ping_at = now.after(rules.ping_interval);
+        Self { held, heard: now, ping_at, pong_by: None, expires, told: false, go_at: None, leave_by: None }
+    }
+
     fn step(mut self, input: Input, rules: &Rules, now: Time) -> (Phase, Effects) {
         match input {
             Input::Frame => self.heard = now,
+            Input::Request => {
+                self.heard = now;
+                return (Phase::Live(self), vec![Effect::Serve]);
+            }
+            // A guest enters a classroom.
+            Input::Connected { held, expires } => (self.held, self.expires) = (Some(held), expires),
             Input::Pong => {
                 self.heard = now;
                 self.pong_by = None;
@@ -274,19 +307,15 @@ impl Live {
                 return (Phase::Gone, vec![Effect::Detach, Effect::Close(Reason::SessionLost)]);
             }
             // Whoever was asked before is told again: now there is a deadline.
-            Input::Drain { until } if self.leave_by.is_none() => {
+            Input::Drain { until, after } if self.leave_by.is_none() => {
                 self.leave_by = Some(until);
-                return self.told_to_go();
+                return self.told_to_go(after, rules, now);
             }
-            Input::Shed if !self.told => return self.told_to_go(),
-            Input::Stay => self.leave_by = None,
+            Input::Shed { after } if !self.told => return self.told_to_go(after, rules, now),
+            Input::Stay => (self.go_at, self.leave_by) = (None, None),
             Input::Tick => return self.tick(rules, now),
-            Input::Drain { .. }
-            | Input::Shed
-            | Input::Request
-            | Input::Malformed(_)
-            | Input::Connected { .. }
-            | Input::Refused(_) => {}
+            Input::Malformed(reason) => return self.leave(reason, now),
+            Input::Drain { .. } | Input::Shed { .. } | Input::Admitted { .. } | Input::Refused(_) => {}
         }
         (Phase::Live(self), vec![])
     }
@@ -294,6 +323,9 @@ impl Live {
     fn tick(mut self, rules: &Rules, now: Time) -> (Phase, Effects) {
         if self.leave_by.is_some_and(|by| now >= by) {
             return self.leave(Reason::Terminated, now);
+        }
+        if self.go_at.is_some_and(|at| now >= at) {
+            return self.lose(Some(Reason::Terminated), now, rules, now);
         }
         if now >= self.expires {
             return self.lose(Some(Reason::TokenExpired), now, rules, now);
@@ -310,8 +342,9 @@ impl Live {
         (Phase::Live(self), vec![Effect::Ping])
     }
 
-    fn told_to_go(mut self) -> (Phase, Effects) {
+    fn told_to_go(mut self, after: u64, rules: &Rules, now: Time) -> (Phase, Effects) {
         self.told = true;
+        self.go_at = (!rules.follows).then(|| now.after(after));
         (Phase::Live(self), vec![Effect::Tell(Reason::Terminated)])
     }
 
@@ -328,8 +361,9 @@ impl Live {
 
     /// Ends the presence at once.
     fn leave(self, reason: Reason, now: Time) -> (Phase, Effects) {
-        let release = Effect::Release { held: self.held, ended: now };
-        (Phase::Gone, vec![Effect::Detach, Effect::Close(reason), release])
+        let mut effects = vec![Effect::Detach, Effect::Close(reason)];
+        effects.extend(release(self.held, now));
+        (Phase::Gone, effects)
     }
 
     /// Ends the socket; the session waits for its agent, who was last there at `since`.
@@ -337,12 +371,17 @@ impl Live {
         let mut effects = vec![Effect::Detach];
         effects.extend(told.map(Effect::Close));
         if rules.leave_grace == 0 {
-            effects.push(Effect::Release { held: self.held, ended: since });
+            effects.extend(release(self.held, since));
             return (Phase::Gone, effects);
         }
         let until = now.after(rules.leave_grace);
         (Phase::Lost { held: self.held, since, until, leave_by: self.leave_by }, effects)
     }
+}
+
+/// A guest has nothing to give up.
+fn release(held: Option<Held>, ended: Time) -> Option<Effect> {
+    held.map(|held| Effect::Release { held, ended })
 }
 
 fn yielded(until: Time, input: Input, now: Time) -> (Phase, Effects) {
@@ -361,7 +400,7 @@ fn waiting(phase: Phase, input: Input, now: Time) -> (Phase, Effects) {
     let Phase::Lost { held, since, until, mut leave_by } = phase else { return (phase, vec![]) };
     match input {
         Input::Replaced | Input::Disowned => return (Phase::Gone, vec![]),
-        Input::Drain { until } => leave_by = Some(until),
+        Input::Drain { until, .. } => leave_by = Some(until),
         Input::Stay => leave_by = None,
         _ => {}
     }
@@ -371,7 +410,7 @@ fn waiting(phase: Phase, input: Input, now: Time) -> (Phase, Effects) {
         _ => false,
     };
     if over {
-        (Phase::Gone, vec![Effect::Release { held, ended: since }])
+        (Phase::Gone, release(held, since).into_iter().collect())
     } else {
         (Phase::Lost { held, since, until, leave_by }, vec![])
     }

@@ -4,6 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 const RULES: Rules = Rules {
+    follows: true,
     auth_timeout: 10_000,
     ping_interval: 30_000,
     pong_timeout: 5_000,
@@ -16,7 +17,7 @@ const NEVER: Time = Time(u64::MAX);
 
 fn live(expires: Time) -> Session {
     let mut session = Session::open(&RULES, Time(0));
-    assert_eq!(session.step(Input::Request, &RULES, Time(0)), [Effect::Connect]);
+    assert_eq!(session.step(Input::Request, &RULES, Time(0)), [Effect::Serve]);
     assert_eq!(session.step(Input::Connected { held: HELD, expires }, &RULES, Time(0)), []);
     session
 }
@@ -84,7 +85,7 @@ fn a_replaced_socket_is_closed_and_releases_nothing() {
 #[test]
 fn a_socket_that_was_told_to_go_yields_without_reproach_and_stays_until_its_client_closes_it() {
     let mut session = live(NEVER);
-    let told = session.step(Input::Drain { until: Time(10_000) }, &RULES, Time(0));
+    let told = session.step(Input::Drain { until: Time(10_000), after: 0 }, &RULES, Time(0));
     assert_eq!(told, [Effect::Tell(Reason::Terminated)]);
     assert_eq!(session.step(Input::Replaced, &RULES, Time(500)), [Effect::Detach]);
     assert_eq!(session.wakes(), Some(Time(2_500)));
@@ -138,9 +139,9 @@ fn an_expired_token_closes_the_socket_and_the_session_waits() {
 #[test]
 fn a_drained_socket_is_told_once_and_left_at_the_deadline() {
     let mut session = live(NEVER);
-    let drain = Input::Drain { until: Time(10_000) };
+    let drain = Input::Drain { until: Time(10_000), after: 0 };
     assert_eq!(session.step(drain, &RULES, Time(0)), [Effect::Tell(Reason::Terminated)]);
-    assert_eq!(session.step(Input::Drain { until: Time(20_000) }, &RULES, Time(1)), []);
+    assert_eq!(session.step(Input::Drain { until: Time(20_000), after: 0 }, &RULES, Time(1)), []);
     let effects = session.step(Input::Tick, &RULES, Time(10_000));
     assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Terminated), release(10_000)]);
 }
@@ -148,13 +149,13 @@ fn a_drained_socket_is_told_once_and_left_at_the_deadline() {
 #[test]
 fn a_socket_that_is_shed_is_asked_once_and_may_stay() {
     let mut session = live(NEVER);
-    assert_eq!(session.step(Input::Shed, &RULES, Time(0)), [Effect::Tell(Reason::Terminated)]);
-    assert_eq!(session.step(Input::Shed, &RULES, Time(1)), []);
+    assert_eq!(session.step(Input::Shed { after: 0 }, &RULES, Time(0)), [Effect::Tell(Reason::Terminated)]);
+    assert_eq!(session.step(Input::Shed { after: 0 }, &RULES, Time(1)), []);
     assert_eq!(session.wakes(), Some(Time(30_000)), "only the next ping wakes it");
     let mut drained = session.clone();
     assert_eq!(session.step(Input::Replaced, &RULES, Time(500)), [Effect::Detach]);
     assert!(session.has_yielded(), "it did as it was asked");
-    let told = drained.step(Input::Drain { until: Time(9_000) }, &RULES, Time(2));
+    let told = drained.step(Input::Drain { until: Time(9_000), after: 0 }, &RULES, Time(2));
     assert_eq!(told, [Effect::Tell(Reason::Terminated)], "now there is a deadline");
     assert_eq!(drained.wakes(), Some(Time(9_000)));
 }
@@ -162,12 +163,12 @@ fn a_socket_that_is_shed_is_asked_once_and_may_stay() {
 #[test]
 fn a_drain_that_is_called_off_closes_nobody_and_reproaches_nobody_for_going() {
     let mut session = live(NEVER);
-    session.step(Input::Drain { until: Time(10_000) }, &RULES, Time(0));
+    session.step(Input::Drain { until: Time(10_000), after: 0 }, &RULES, Time(0));
     assert_eq!(session.step(Input::Stay, &RULES, Time(1)), []);
     assert_eq!(session.step(Input::Tick, &RULES, Time(10_000)), []);
     let mut again = session.clone();
     assert_eq!(session.step(Input::Replaced, &RULES, Time(11_000)), [Effect::Detach]);
-    let told = again.step(Input::Drain { until: Time(20_000) }, &RULES, Time(12_000));
+    let told = again.step(Input::Drain { until: Time(20_000), after: 0 }, &RULES, Time(12_000));
     assert_eq!(told, [Effect::Tell(Reason::Terminated)]);
 }
 
@@ -180,15 +181,15 @@ fn a_drain_waits_for_a_lost_agent_until_its_grace_or_the_deadline_ends() {
     };
     for (until, end) in [(Time(2_000), 2_000), (Time(9_000), 5_003)] {
         let mut session = lost_at_3();
-        assert_eq!(session.step(Input::Drain { until }, &RULES, Time(10)), []);
+        assert_eq!(session.step(Input::Drain { until, after: 0 }, &RULES, Time(10)), []);
         assert_eq!(session.wakes(), Some(Time(end)));
         assert_eq!(session.step(Input::Tick, &RULES, Time(end - 1)), []);
         assert_eq!(session.step(Input::Tick, &RULES, Time(end)), [release(3)]);
     }
     let mut late = lost_at_3();
-    assert_eq!(late.step(Input::Drain { until: Time(10) }, &RULES, Time(10)), [release(3)]);
+    assert_eq!(late.step(Input::Drain { until: Time(10), after: 0 }, &RULES, Time(10)), [release(3)]);
     let mut stays = lost_at_3();
-    stays.step(Input::Drain { until: Time(2_000) }, &RULES, Time(10));
+    stays.step(Input::Drain { until: Time(2_000), after: 0 }, &RULES, Time(10));
     stays.step(Input::Stay, &RULES, Time(11));
     assert_eq!(stays.wakes(), Some(Time(5_003)), "its grace is its own again");
 }
@@ -196,7 +197,7 @@ fn a_drain_waits_for_a_lost_agent_until_its_grace_or_the_deadline_ends() {
 #[test]
 fn a_connection_that_breaks_during_a_drain_waits_no_longer_than_the_drain() {
     let mut session = live(NEVER);
-    session.step(Input::Drain { until: Time(2_000) }, &RULES, Time(0));
+    session.step(Input::Drain { until: Time(2_000), after: 0 }, &RULES, Time(0));
     session.step(Input::Broken, &RULES, Time(3));
     assert_eq!(session.step(Input::Tick, &RULES, Time(2_000)), [release(3)]);
 }
@@ -234,8 +235,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Replaced),
         Just(Input::Disowned),
         Just(Input::Evicted),
-        Just(Input::Drain { until: Time(50_000) }),
-        Just(Input::Shed),
+        Just(Input::Drain { until: Time(50_000), after: 0 }),
+        Just(Input::Shed { after: 0 }),
         Just(Input::Stay),
         Just(Input::Tick),
     ]
@@ -258,7 +259,7 @@ proptest! {
                         prop_assert!(held && !taken && ended <= now);
                     }
                     Effect::Close(_) => closed += 1,
-                    Effect::Connect | Effect::Ping | Effect::Tell(_) | Effect::Detach => {
+                    Effect::Serve | Effect::Ping | Effect::Tell(_) | Effect::Detach => {
                         prop_assert!(!before.has_no_socket());
                     }
                 }

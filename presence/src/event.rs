@@ -7,9 +7,37 @@ use presence_api::event::{AgentPayload, ENTITY, Envelope, EventId, Operation, he
 use presence_core::ids::{ClassroomId, SessionId, SessionKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
-/// An event as it goes to sockets. `frame` is the native door's text frame, ready to send.
+/// In which words a socket hears: those of its door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tongue {
+    /// JSON in text frames.
+    Native,
+    /// Socket.IO events in Engine.IO packets.
+    SocketIo,
+}
+
+/// One thing, said in every tongue.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    pub native: Bytes,
+    pub packet: Bytes,
+}
+
+impl Spoken {
+    pub const fn to(&self, tongue: Tongue) -> &Bytes {
+        match tongue {
+            Tongue::Native => &self.native,
+            Tongue::SocketIo => &self.packet,
+        }
+    }
+}
+
+/// An event as it goes to sockets.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub classroom_id: ClassroomId,
@@ -25,7 +53,10 @@ pub struct Event {
     pub receiver: Option<String>,
     /// It is sent to nobody: services talk among themselves.
     pub internal: bool,
+    /// The native door's text frame, ready to send.
     pub frame: Bytes,
+    /// The Socket.IO door's, made when the first socket there needs it.
+    packet: OnceLock<Bytes>,
 }
 
 /// Why a message is no event. Counted by its name.
@@ -123,7 +154,16 @@ impl Event {
             id,
             payload,
             frame,
+            packet: OnceLock::new(),
         })
+    }
+
+    /// What a socket that speaks `tongue` is sent. Made once, shared by all.
+    pub fn frame_for(&self, tongue: Tongue) -> &Bytes {
+        match tongue {
+            Tongue::Native => &self.frame,
+            Tongue::SocketIo => self.packet.get_or_init(|| packet("event", &self.frame, Some(self.seq))),
+        }
     }
 
     /// Whether this agent's socket gets it.
@@ -179,6 +219,13 @@ impl Encoded {
     }
 }
 
+/// A Socket.IO event with one argument, which is JSON, as an Engine.IO message of the main namespace. With `offset` its
+/// client can ask for what came after it (connection state recovery).
+pub fn packet(name: &str, argument: &[u8], offset: Option<u64>) -> Bytes {
+    let offset = offset.map(|offset| format!(",\"{offset}\"")).unwrap_or_default();
+    [b"42[\"", name.as_bytes(), b"\",", argument, offset.as_bytes(), b"]"].concat().into()
+}
+
 fn split_subject(subject: &str) -> Option<(ClassroomId, &str)> {
     let (classroom, topic) = subject.strip_prefix("classroom.")?.split_once('.')?;
     let topic_is_one_token = !topic.is_empty() && !topic.contains('.');
@@ -223,6 +270,13 @@ mod tests {
         let bare = decode("classroom.c.chat", r#"{"a":1}"#, &BARE).unwrap();
         assert_eq!(enveloped.frame, format!(r#"{{"id":{id},"payload":{{"a":1}},"seq":9}}"#));
         assert_eq!(enveloped.frame, bare.frame);
+    }
+
+    #[test]
+    fn an_event_is_a_socket_io_packet_with_its_offset() {
+        let event = decode("classroom.c.chat", r#"{"a":1}"#, &BARE).unwrap();
+        let native = String::from_utf8(event.frame_for(Tongue::Native).to_vec()).unwrap();
+        assert_eq!(event.frame_for(Tongue::SocketIo), format!(r#"42["event",{native},"9"]"#).as_bytes());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! cannot prove that nothing is missing, everybody in the room gets the state instead: a `resync`.
 
 use crate::{
-    dialect::encode,
+    conversation::encode,
+    event::{Spoken, packet},
     flows::connect::snapshot,
     hub::{Hub, Room},
     lifecycle::tasks::Tasks,
@@ -92,8 +93,10 @@ impl Feeds {
     /// Tells the room its state as of `position`, once the store can be read.
     async fn resync(&self, room: &Room, position: u64) {
         let roster = persist("read roster for a resync", || self.store.roster(room.classroom())).await;
-        let frame = encode(&ServerFrame::Resync(snapshot(position, roster)));
-        let told = room.resync(&frame, position);
+        let snapshot = snapshot(position, roster);
+        let packet = packet("resync", &encode(&snapshot), None);
+        let native = encode(&ServerFrame::Resync(snapshot));
+        let told = room.resync(&Spoken { native, packet }, position);
         tracing::info!(classroom = %room.classroom(), position, told, "resynced a room after a gap");
     }
 }

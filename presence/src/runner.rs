@@ -1,25 +1,23 @@
 //! The one loop that every socket of every door lives in: hear → `core::session::step` → do.
 //!
-//! All policy is in the core, all words are the dialect's, all bytes are the transport's. The loop reads, writes and
+//! All policy is in the core, all words are the conversation's, all bytes are the transport's. The loop reads, writes and
 //! waits in one poll, so that a client who does not read still hears its pings time out and its session be replaced.
 
 use crate::{
-    dialect::{Dialect, Words},
+    conversation::{Conversation, Desk, Heard, Said, Seated, Served, Words},
     engine::Engine,
-    flows::{
-        connect::{Connected, Refused, Request, connect},
-        release::release,
-    },
+    event::Tongue,
+    flows::release::release,
     hub::{Command, Mailbox, Seat},
-    ledger::Line,
-    telemetry::metrics::Outcome,
+    ledger::{Guest, Line},
     transport::{Broken, Incoming, Outgoing, Transport},
 };
+use bytes::Bytes;
 use presence_core::{
     close::Reason,
     drain::Cause,
     ids::Fence,
-    session::{Effect, Effects, Input, Session},
+    session::{Effect, Effects, Input, Rules, Session},
     time::Time,
 };
 use prometheus_client::metrics::gauge::Gauge;
@@ -35,64 +33,81 @@ use tokio::time::{Instant, Sleep};
 /// How long a client may take to answer our close frame before the connection is simply dropped.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs a socket from its handshake to its last effect. `gate` is what it holds until it has shown a good token.
-pub async fn run<T: Transport, G: Send>(
+/// What a door gives to all of its sockets.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub rules: Rules,
+    pub tongue: Tongue,
+}
+
+/// Runs a socket from its handshake to its last effect. `gate` is what it holds until its client was let in.
+pub async fn run<T: Transport, C: Conversation, G: Send>(
     engine: Arc<Engine>,
-    transport: T,
-    dialect: &'static dyn Dialect,
+    terms: Terms,
+    (transport, conversation): (T, C),
     gate: G,
 ) {
-    let mut socket = Socket::new(engine, transport, dialect);
+    let mut socket = Socket::new(engine, terms, transport, conversation);
     let mut gate = Some(gate);
     while !socket.session.is_gone() {
         let mut next = Some(socket.hear().await);
         while let Some(input) = next.take() {
-            gate.take_if(|_| matches!(input, Input::Connected { .. }));
+            gate.take_if(|_| matches!(input, Input::Connected { .. } | Input::Admitted { .. }));
             next = socket.step(input).await;
         }
     }
+    socket.conversation.over(&socket.engine, socket.left).await;
 }
 
 /// A transport and what the loop keeps beside it.
-struct Socket<T> {
+struct Socket<T, C> {
     engine: Arc<Engine>,
+    rules: Rules,
     /// `None` once the session is only waiting for its agent to come back.
     transport: Option<T>,
-    dialect: &'static dyn Dialect,
+    conversation: C,
     session: Session,
     mailbox: Arc<Mailbox>,
     seat: Option<(Seat, Counted)>,
-    /// The first frame, and the fence it was heard under, until the connect flow takes it.
-    request: Option<(Request, Fence)>,
+    /// Of a client who is in and has no session.
+    guest: Option<Guest>,
+    /// When the request that is to be served was heard.
+    fence: Fence,
     /// What the next ending says.
     words: Words,
     /// Why it was last told to go, and when to come back.
     going: (Cause, u64),
-    /// When a drain closes it, as far as it heard that while it had no seat.
+    /// When a drain closes it, as far as it heard that before it was let in.
     leave_by: Option<Time>,
     /// Frames that go before those of the mailbox.
     first: VecDeque<Outgoing>,
+    /// The client went for good.
+    left: bool,
     timer: Pin<Box<Sleep>>,
     /// The deadline that the timer is set to.
     set_to: Option<Time>,
     owned: Owned,
 }
 
-impl<T: Transport> Socket<T> {
-    fn new(engine: Arc<Engine>, transport: T, dialect: &'static dyn Dialect) -> Self {
+impl<T: Transport, C: Conversation> Socket<T, C> {
+    fn new(engine: Arc<Engine>, terms: Terms, transport: T, conversation: C) -> Self {
+        let queue_bytes = engine.deps.config.native.queue_bytes as usize;
         let mut socket = Self {
-            session: Session::open(&engine.rules, engine.deps.clock.now()),
-            mailbox: Arc::new(Mailbox::new(engine.deps.config.native.queue_bytes as usize)),
+            session: Session::open(&terms.rules, engine.deps.clock.now()),
+            rules: terms.rules,
+            mailbox: Arc::new(Mailbox::of(terms.tongue, queue_bytes)),
             owned: Owned { engine: engine.clone(), line: None },
             engine,
             transport: Some(transport),
-            dialect,
+            conversation,
             seat: None,
-            request: None,
+            guest: None,
+            fence: Fence::default(),
             words: Words::default(),
             going: (Cause::Shutdown, 0),
             leave_by: None,
             first: VecDeque::new(),
+            left: false,
             timer: Box::pin(tokio::time::sleep(Duration::MAX)),
             set_to: None,
         };
@@ -106,7 +121,7 @@ impl<T: Transport> Socket<T> {
             self.owned.line = None;
         }
         let now = self.engine.deps.clock.now();
-        let effects = self.session.step(input, &self.engine.rules, now);
+        let effects = self.session.step(input, &self.rules, now);
         let next = self.perform(effects).await;
         if self.session.has_no_socket() {
             self.transport = None;
@@ -130,13 +145,13 @@ impl<T: Transport> Socket<T> {
 
     async fn hear(&mut self) -> Input {
         let engine = self.engine.clone();
-        // Whoever has a seat is told in a wave, whenever its turn comes; the others hear of a drain here.
-        let unseated = self.seat.is_none() && !self.session.has_yielded();
+        // Whoever is in is told in a wave, whenever its turn comes; the others hear of a drain here.
+        let unseated = self.seat.is_none() && self.guest.is_none() && !self.session.has_yielded();
         tokio::select! {
             biased;
             until = engine.draining.until_changes(self.leave_by), if unseated => {
                 self.leave_by = until;
-                until.map_or(Input::Stay, |until| Input::Drain { until })
+                until.map_or(Input::Stay, |until| Input::Drain { until, after: 0 })
             }
             input = std::future::poll_fn(|cx| self.poll_input(cx)) => input,
         }
@@ -167,11 +182,11 @@ impl<T: Transport> Socket<T> {
             Command::Overflowed => Input::Overflow,
             Command::Drain { until, reconnect_after_ms } => {
                 self.going = (Cause::Shutdown, reconnect_after_ms);
-                Input::Drain { until }
+                Input::Drain { until, after: reconnect_after_ms }
             }
             Command::Shed { reconnect_after_ms } => {
                 self.going = (Cause::Rebalance, reconnect_after_ms);
-                Input::Shed
+                Input::Shed { after: reconnect_after_ms }
             }
             Command::Stay => Input::Stay,
         }
@@ -179,23 +194,28 @@ impl<T: Transport> Socket<T> {
 
     fn understand(&mut self, incoming: Incoming) -> Input {
         match incoming {
-            Incoming::Text(_) | Incoming::Binary(_) if self.seat.is_some() => Input::Frame,
-            Incoming::Text(text) => match self.dialect.parse(&text) {
-                Ok(request) => {
-                    self.request = Some((request, self.engine.standing.fence()));
-                    Input::Request
-                }
-                Err(malformed) => {
-                    self.words.detail = Some(malformed.detail);
-                    Input::Malformed(malformed.reason)
-                }
-            },
-            Incoming::Binary(_) => Input::Malformed(Reason::UnsupportedRequest),
+            Incoming::Text(text) => self.hear_out(Said::Text(text)),
+            Incoming::Binary(bytes) => self.hear_out(Said::Binary(bytes)),
             Incoming::Ping => Input::Frame,
             Incoming::Pong => Input::Pong,
             Incoming::PeerClosed => Input::PeerClosed,
             Incoming::Broken => Input::Broken,
             Incoming::Violation(reason) => Input::Violation(reason),
+        }
+    }
+
+    fn hear_out(&mut self, said: Said) -> Input {
+        match self.conversation.hear(said) {
+            Heard::Request => {
+                self.fence = self.engine.standing.fence();
+                Input::Request
+            }
+            Heard::Nothing => Input::Frame,
+            Heard::Goodbye => Input::PeerClosed,
+            Heard::Malformed(malformed) => {
+                self.words.detail = Some(malformed.detail);
+                Input::Malformed(malformed.reason)
+            }
         }
     }
 
@@ -208,7 +228,7 @@ impl<T: Transport> Socket<T> {
             std::task::ready!(transport.poll_ready(cx))?;
             if let Some(frame) = self.first.pop_front() {
                 transport.send(frame);
-            } else if self.seat.is_some()
+            } else if (self.seat.is_some() || self.guest.is_some())
                 && let Poll::Ready(frame) = self.mailbox.poll_frame(cx)
             {
                 transport.send(Outgoing::Text(frame));
@@ -222,7 +242,7 @@ impl<T: Transport> Socket<T> {
         let (mut next, mut closing, mut releasing) = (None, false, None);
         for effect in effects {
             match effect {
-                Effect::Connect => next = Some(self.connect().await),
+                Effect::Serve => next = self.serve().await,
                 Effect::Ping => self.first.push_back(Outgoing::Ping),
                 Effect::Tell(reason) => {
                     self.words.reconnect_after_ms = Some(self.going.1);
@@ -230,13 +250,14 @@ impl<T: Transport> Socket<T> {
                 }
                 Effect::Close(reason) => {
                     self.engine.deps.metrics.close(reason);
+                    self.left = !reason.reconnect();
                     // What still waits is not for a client that is being closed.
                     self.first.clear();
                     self.say(reason);
                     self.first.push_back(Outgoing::Close(reason));
                     closing = true;
                 }
-                Effect::Detach => self.seat = None,
+                Effect::Detach => (self.seat, self.guest) = (None, None),
                 Effect::Release { held, ended } => releasing = Some((held, ended)),
             }
         }
@@ -254,32 +275,39 @@ impl<T: Transport> Socket<T> {
         next
     }
 
-    async fn connect(&mut self) -> Input {
-        let Some((request, fence)) = self.request.take() else {
-            return Input::Refused(Reason::InternalServerError);
-        };
-        let engine = self.engine.clone();
-        let began = engine.deps.clock.now();
-        // On the heap: the flow's state is large, and needed once in a socket's life.
-        let outcome = Box::pin(connect(&engine, request, fence, &self.mailbox)).await;
-        let took = Duration::from_millis(engine.deps.clock.now().since(began));
-        let outcome_of = |refused: &Refused| Outcome::Refused(refused.0);
-        engine.deps.metrics.connect(outcome.as_ref().err().map_or(Outcome::Connected, outcome_of), took);
-        match outcome {
-            Ok(connected) => self.welcome(connected),
-            Err(refused) => Input::Refused(refused.0),
+    async fn serve(&mut self) -> Option<Input> {
+        let desk = Desk { engine: &self.engine, fence: self.fence, mailbox: &self.mailbox };
+        // On the heap: a flow's state is large, and seldom needed in a socket's life.
+        match Box::pin(self.conversation.serve(desk)).await {
+            Served::Connected { seated: Seated { seat, line, expires }, frames } => {
+                self.welcome(frames);
+                self.guest = None;
+                self.seat = Some((seat, Counted::new(&self.engine.deps.metrics.sessions)));
+                let held = line.held();
+                self.owned.line = Some(line);
+                Some(Input::Connected { held, expires })
+            }
+            Served::Admitted { guest, expires, frames } => {
+                self.welcome(frames);
+                self.guest = Some(guest);
+                Some(Input::Admitted { expires })
+            }
+            Served::Answered(frames) => {
+                for frame in frames {
+                    // A client who asks and does not read is closed as one who reads too slowly.
+                    self.mailbox.push(frame);
+                }
+                None
+            }
+            Served::Refused(refused) => Some(Input::Refused(refused.0)),
         }
     }
 
-    fn welcome(&mut self, connected: Connected) -> Input {
-        self.first.extend(self.dialect.welcome(&connected).into_iter().map(Outgoing::Text));
-        self.seat = Some((connected.seat, Counted::new(&self.engine.deps.metrics.sessions)));
+    fn welcome(&mut self, frames: Vec<Bytes>) {
+        self.first.extend(frames.into_iter().map(Outgoing::Text));
         if let Some(transport) = &mut self.transport {
             transport.trust();
         }
-        let held = connected.line.held();
-        self.owned.line = Some(connected.line);
-        Input::Connected { held, expires: connected.expires }
     }
 
     fn say(&mut self, reason: Reason) {
@@ -289,8 +317,8 @@ impl<T: Transport> Socket<T> {
         if reason == Reason::Terminated {
             self.words.reason = Some(self.going.0.as_str());
         }
-        let frame = self.dialect.ending(reason, &self.words);
-        self.first.extend(frame.map(Outgoing::Text));
+        let frames = self.conversation.ending(reason, &self.words);
+        self.first.extend(frames.into_iter().map(Outgoing::Text));
         self.words = Words::default();
     }
 

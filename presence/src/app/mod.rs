@@ -127,6 +127,7 @@ fn rules(config: &Config) -> Rules {
         leave_grace: millis(config.session.leave_grace.0),
         frames_per_second: config.native.frames_per_second,
         frames_burst: config.native.frames_burst,
+        follows: true,
     }
 }
 

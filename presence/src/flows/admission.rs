@@ -45,9 +45,15 @@ impl From<authz::Error> for Error {
 
 /// Authenticates the token, and asks whether it admits the action.
 pub async fn admit(deps: &Deps, token: &str, action: Action, object: &Object) -> Result<Identity, Error> {
-    let authenticating = deps.authn.authenticate(token).instrument(info_span!("authenticate"));
-    let identity = authenticating.await?;
-    let authorizing = deps.authz.authorize(&identity, action, object).instrument(info_span!("authorize"));
-    authorizing.await?;
+    let identity = authenticate(deps, token).await?;
+    authorize(deps, &identity, action, object).await?;
     Ok(identity)
+}
+
+pub async fn authenticate(deps: &Deps, token: &str) -> Result<Identity, Error> {
+    Ok(deps.authn.authenticate(token).instrument(info_span!("authenticate")).await?)
+}
+
+pub async fn authorize(deps: &Deps, who: &Identity, action: Action, object: &Object) -> Result<(), Error> {
+    Ok(deps.authz.authorize(who, action, object).instrument(info_span!("authorize")).await?)
 }

@@ -16,6 +16,7 @@ use crate::{
     ledger::Line,
     ports::{
         Fault,
+        authn::Identity,
         authz::{Action, Object},
         bus::Backlog,
         peers::{Ask, Why},
@@ -44,6 +45,10 @@ impl Token {
     pub const fn new(text: String) -> Self {
         Self(text)
     }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Token {
@@ -55,9 +60,15 @@ impl fmt::Debug for Token {
 /// A parsed connect request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    pub token: Token,
+    pub wish: Wish,
+}
+
+/// Where a client wants to be, and as what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
     pub label: AgentLabel,
     pub classroom_id: ClassroomId,
-    pub token: Token,
     pub resume: Option<Resume>,
 }
 
@@ -82,20 +93,31 @@ pub struct Connected {
 pub struct Refused(pub Reason);
 
 /// `fence` is this replica's when it heard the request.
-#[tracing::instrument(skip_all, fields(classroom.id = %request.classroom_id))]
+#[tracing::instrument(skip_all, fields(classroom.id = %request.wish.classroom_id))]
 pub async fn connect(
     engine: &Engine,
     request: Request,
     fence: Fence,
     mailbox: &Arc<Mailbox>,
 ) -> Result<Connected, Refused> {
-    let classroom = Object::Classroom(request.classroom_id.clone());
-    let admitted = admit(&engine.deps, &request.token.0, Action::Connect, &classroom).await;
+    let classroom = Object::Classroom(request.wish.classroom_id.clone());
+    let admitted = admit(&engine.deps, request.token.expose(), Action::Connect, &classroom).await;
     let identity = admitted.map_err(refused)?;
+    enter(engine, &identity, request.wish, fence, mailbox).await
+}
+
+/// All that follows once it is known who wants to be where, and that they may.
+pub async fn enter(
+    engine: &Engine,
+    identity: &Identity,
+    wish: Wish,
+    fence: Fence,
+    mailbox: &Arc<Mailbox>,
+) -> Result<Connected, Refused> {
     crash::point("connect.admitted");
-    let agent_id = AgentId::new(&request.label, &identity.account, &identity.audience);
-    let key = SessionKey { agent_id, classroom_id: request.classroom_id };
-    let resume = request.resume.map(|resume| SessionId(resume.session_id));
+    let agent_id = AgentId::new(&wish.label, &identity.account, &identity.audience);
+    let key = SessionKey { agent_id, classroom_id: wish.classroom_id };
+    let resume = wish.resume.map(|resume| SessionId(resume.session_id));
     let claim = Claim { key: key.clone(), replica_id: engine.replica_id, fence, resume };
     // Whoever claims after us may ask for our seat before we have it.
     let expected = engine.hub.expect(&key);
@@ -108,7 +130,7 @@ pub async fn connect(
     engine.deps.metrics.handovers.inc_by(u64::from(matches!(verdict, Verdict::Handover(_))));
     let line = engine.ledger.enter(claimed.held, &key, engine.deps.clock.now(), mailbox);
     let newcomer = Newcomer { key: &key, held: claimed.held, expected: &expected, mailbox };
-    let sitting = sit_down(engine, newcomer, verdict, request.resume);
+    let sitting = sit_down(engine, newcomer, verdict, wish.resume);
     let (seated, ()) = tokio::join!(sitting, tell_former_holder(engine, &key, verdict));
     drop(expected);
     let (seat, snapshot, missed) = match seated {
@@ -126,7 +148,7 @@ pub async fn connect(
         expires: engine.moment(identity.expires),
         seat,
         snapshot,
-        asked_to_resume: request.resume.is_some(),
+        asked_to_resume: wish.resume.is_some(),
         missed,
     })
 }

@@ -1,5 +1,6 @@
 //! What waits for one socket: frames, bounded in bytes, and commands, which no queue of frames holds up.
 
+use crate::event::Tongue;
 use bytes::Bytes;
 use presence_core::time::Time;
 use std::{
@@ -32,6 +33,7 @@ pub enum Command {
 pub struct Mailbox {
     inner: Mutex<Inner>,
     limit: usize,
+    tongue: Tongue,
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +52,19 @@ struct Inner {
 const FRAME_COST: usize = 64;
 
 impl Mailbox {
-    /// A mailbox that holds at most `limit` bytes of frames.
+    /// A mailbox that holds at most `limit` bytes of frames, of a native socket.
     pub fn new(limit: usize) -> Self {
-        Self { inner: Mutex::default(), limit }
+        Self::of(Tongue::Native, limit)
+    }
+
+    /// The same, of a socket that speaks `tongue`.
+    pub fn of(tongue: Tongue, limit: usize) -> Self {
+        Self { inner: Mutex::default(), limit, tongue }
+    }
+
+    /// In which words its socket hears of events.
+    pub const fn tongue(&self) -> Tongue {
+        self.tongue
     }
 
     /// Queues a frame. When it does not fit, all that waits is dropped and the socket is told: it will be closed as a

@@ -1,8 +1,7 @@
 //! One classroom on this replica: who hears its events here, and up to which position they have been told.
 
 use super::{Command, Mailbox};
-use crate::event::Event;
-use bytes::Bytes;
+use crate::event::{Event, Spoken};
 use presence_core::{
     ids::{AgentId, ClassroomId},
     session::Held,
@@ -113,14 +112,18 @@ impl Room {
         let is_for =
             |(agent, member): &(&AgentId, &Member)| event.seq > member.heard && event.is_for(agent.as_str());
         let for_whom = state.members.iter().filter(is_for);
-        count(for_whom.map(|(_, member)| member.mailbox.push(event.frame.clone())))
+        count(
+            for_whom
+                .map(|(_, Member { mailbox, .. })| mailbox.push(event.frame_for(mailbox.tongue()).clone())),
+        )
     }
 
     /// Puts a frame into every mailbox: what they heard up to `position` is made good by it.
-    pub fn resync(&self, frame: &Bytes, position: u64) -> usize {
+    pub fn resync(&self, frame: &Spoken, position: u64) -> usize {
         let mut state = self.lock();
         state.position = position;
-        count(state.members.values().map(|member| member.mailbox.push(frame.clone()))).0
+        let mailboxes = state.members.values().map(|member| &member.mailbox);
+        count(mailboxes.map(|mailbox| mailbox.push(frame.to(mailbox.tongue()).clone()))).0
     }
 
     pub fn is_empty(&self) -> bool {

@@ -26,7 +26,7 @@ fn told(mailbox: &Mailbox) -> Poll<Command> {
 }
 
 fn is_seated(room: &Room, mailbox: &Mailbox) -> bool {
-    room.resync(&"state".into(), 1);
+    room.resync(&Spoken { native: "state".into(), packet: "4".into() }, 1);
     mailbox.poll_frame(&Context::from_waker(Waker::noop())).is_ready()
 }
 

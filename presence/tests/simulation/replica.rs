@@ -16,6 +16,7 @@ use presence::{
     deps::Deps,
     doors::native::Native,
     engine::Engine,
+    event::Tongue,
     lifecycle::{drain::Drainer, lease::Lease, shutdown, tasks::Tasks},
     ports::clock::Clock,
     runner,
@@ -142,7 +143,8 @@ impl Replica {
         let (link, server, client) = Link::open(&self.world);
         self.process.hold(&link);
         let engine = self.engine.clone();
-        self.engine.tasks.start_to_finish(runner::run(engine, server, &Native, ()));
+        let terms = runner::Terms { rules: engine.rules, tongue: Tongue::Native };
+        self.engine.tasks.start_to_finish(runner::run(engine, terms, (server, Native::default()), ()));
         Some(client)
     }
 

@@ -1,44 +1,84 @@
 //! The native door's words: the first frame is parsed into ids, and every ending is written by the close table.
 
 use crate::{
-    dialect::{Dialect, Malformed, Words, encode},
-    flows::connect::{Connected, Request, Token},
+    conversation::{Conversation, Desk, Heard, Malformed, Said, Seated, Served, Words, encode},
+    engine::Engine,
+    flows::connect::{Connected, Refused, Request, Token, Wish, connect},
+    telemetry::metrics::Outcome,
 };
 use bytes::Bytes;
 use presence_api::frames::{self, ConnectRequest, Resume, ServerFrame, SessionError};
 use presence_core::close::{Frame, Reason};
 use serde_json::Value;
+use std::time::Duration;
 
-/// The dialect of `/ws`.
-#[derive(Debug, Clone, Copy)]
-pub struct Native;
+/// The conversation of `/ws`: one request, and from then on events.
+#[derive(Debug, Default)]
+pub struct Native {
+    request: Option<Request>,
+    connected: bool,
+}
 
-impl Dialect for Native {
-    fn parse(&self, text: &[u8]) -> Result<Request, Malformed> {
-        parse(text)
-    }
-
-    fn welcome(&self, connected: &Connected) -> Vec<Bytes> {
-        let missed = connected.missed.as_deref();
-        let success = ServerFrame::ConnectSuccess(frames::Connected {
-            session_id: connected.line.held().session_id.0,
-            resumed: missed.is_some(),
-            replica: connected.replica.clone(),
-            snapshot: connected.snapshot.clone(),
-        });
-        let mut welcome = vec![encode(&success)];
-        if connected.asked_to_resume && missed.is_none() {
-            welcome.push(encode(&ServerFrame::Resync(connected.snapshot.clone())));
+impl Conversation for Native {
+    fn hear(&mut self, said: Said) -> Heard {
+        if self.connected {
+            return Heard::Nothing;
         }
-        let events =
-            missed.unwrap_or_default().iter().filter(|event| event.is_for(connected.agent_id.as_str()));
-        welcome.extend(events.map(|event| event.frame.clone()));
-        welcome
+        let parsed = match said {
+            Said::Text(text) => parse(&text),
+            Said::Binary(_) => Err(unsupported("the frame is not text")),
+        };
+        match parsed {
+            Ok(request) => {
+                self.request = Some(request);
+                Heard::Request
+            }
+            Err(malformed) => Heard::Malformed(malformed),
+        }
     }
 
-    fn ending(&self, reason: Reason, words: &Words) -> Option<Bytes> {
-        ending(reason, words)
+    async fn serve(&mut self, Desk { engine, fence, mailbox }: Desk<'_>) -> Served {
+        let Some(request) = self.request.take() else {
+            return Served::Refused(Refused(Reason::InternalServerError));
+        };
+        let began = engine.deps.clock.now();
+        let outcome = connect(engine, request, fence, mailbox).await;
+        let took = Duration::from_millis(engine.deps.clock.now().since(began));
+        let outcome_of = |refused: &Refused| Outcome::Refused(refused.0);
+        engine.deps.metrics.connect(outcome.as_ref().err().map_or(Outcome::Connected, outcome_of), took);
+        match outcome {
+            Ok(connected) => {
+                self.connected = true;
+                let frames = welcome(&connected);
+                let Connected { seat, line, expires, .. } = connected;
+                Served::Connected { seated: Seated { seat, line, expires }, frames }
+            }
+            Err(refused) => Served::Refused(refused),
+        }
     }
+
+    fn ending(&mut self, reason: Reason, words: &Words) -> Vec<Bytes> {
+        ending(reason, words).into_iter().collect()
+    }
+
+    async fn over(&mut self, _: &Engine, _: bool) {}
+}
+
+fn welcome(connected: &Connected) -> Vec<Bytes> {
+    let missed = connected.missed.as_deref();
+    let success = ServerFrame::ConnectSuccess(frames::Connected {
+        session_id: connected.line.held().session_id.0,
+        resumed: missed.is_some(),
+        replica: connected.replica.clone(),
+        snapshot: connected.snapshot.clone(),
+    });
+    let mut welcome = vec![encode(&success)];
+    if connected.asked_to_resume && missed.is_none() {
+        welcome.push(encode(&ServerFrame::Resync(connected.snapshot.clone())));
+    }
+    let events = missed.unwrap_or_default().iter().filter(|event| event.is_for(connected.agent_id.as_str()));
+    welcome.extend(events.map(|event| event.frame.clone()));
+    welcome
 }
 
 fn unsupported(detail: &str) -> Malformed {
@@ -61,12 +101,12 @@ fn parse(text: &[u8]) -> Result<Request, Malformed> {
     }
     let payload = frame.remove("payload").ok_or_else(|| failed("payload is missing".into()))?;
     let request = fields(&payload)?;
-    Ok(Request {
+    let wish = Wish {
         label: id(&request.agent_label, "agent_label")?,
         classroom_id: id(&request.classroom_id, "classroom_id")?,
-        token: Token::new(request.token),
         resume: request.resume,
-    })
+    };
+    Ok(Request { token: Token::new(request.token), wish })
 }
 
 fn id<T: std::str::FromStr<Err = presence_core::ids::IdError>>(
@@ -141,11 +181,11 @@ mod tests {
     #[test]
     fn a_good_request_is_parsed() {
         let request = parse(payload(GOOD).as_bytes()).unwrap();
-        assert_eq!((request.label.as_str(), request.classroom_id.as_str()), ("web", "math"));
-        assert_eq!(request.resume, None);
+        let Wish { label, classroom_id, resume } = request.wish;
+        assert_eq!((label.as_str(), classroom_id.as_str(), resume), ("web", "math", None));
         let resume = format!(r#"{GOOD},"resume":{{"session_id":7,"last_seq":123}}"#);
         let request = parse(payload(&resume).as_bytes()).unwrap();
-        assert_eq!(request.resume, Some(Resume { session_id: 7, last_seq: 123 }));
+        assert_eq!(request.wish.resume, Some(Resume { session_id: 7, last_seq: 123 }));
     }
 
     #[test]

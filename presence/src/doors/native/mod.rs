@@ -10,8 +10,13 @@ pub use gate::Gate;
 pub use socket::{Limits, Socket};
 
 use crate::{
-    config::public::OriginPolicy, doors::http::client_address::client_address, engine::Engine,
-    lifecycle::serve::Peer, telemetry::metrics::Refusal,
+    config::public::OriginPolicy,
+    doors::http::client_address::client_address,
+    engine::Engine,
+    event::Tongue,
+    lifecycle::serve::Peer,
+    runner::{Terms, run},
+    telemetry::metrics::Refusal,
 };
 use axum::{
     Router,
@@ -88,7 +93,8 @@ async fn upgrade(State(door): State<Arc<Door>>, request: Request) -> Response<Bo
         let engine = door.engine.clone();
         door.engine.tasks.start_to_finish(async move {
             if let Some(socket) = upgrading.await {
-                crate::runner::run(engine, socket, &Native, permit).await;
+                let terms = Terms { rules: engine.rules, tongue: Tongue::Native };
+                run(engine, terms, (socket, Native::default()), permit).await;
                 drop(peer);
             }
         });

@@ -1,7 +1,11 @@
 //! Who is still to be told to go, in an order that no classroom and no time of arrival decides; and who was told.
 
 use super::LOOK_EVERY;
-use crate::{hub::Mailbox, ledger::Ledger, ports::clock::Clock};
+use crate::{
+    hub::Mailbox,
+    ledger::{Ledger, Who},
+    ports::clock::Clock,
+};
 use presence_core::{
     drain::shuffle,
     session::Held,
@@ -14,11 +18,11 @@ use std::{
 
 /// The sockets here that were told to go. Bounded by the sockets that are open: those that have gone are forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<HashSet<Held>>);
+pub(super) struct Told(Mutex<HashSet<Who>>);
 
 impl Told {
-    pub(super) fn insert(&self, held: Held) {
-        self.lock().insert(held);
+    pub(super) fn insert(&self, who: Who) {
+        self.lock().insert(who);
     }
 
     /// All are to be told again.
@@ -26,13 +30,13 @@ impl Told {
         *self.lock() = HashSet::new();
     }
 
-    /// Those that have not gone, in order of their sessions.
-    pub(super) fn still_here(&self, ledger: &Ledger) -> Vec<Held> {
+    /// Those that have not gone, in a fixed order.
+    pub(super) fn still_here(&self, ledger: &Ledger) -> Vec<Who> {
         let told = self.lock();
-        ledger.with_sockets().into_iter().filter(|held| told.contains(held)).collect()
+        ledger.with_sockets().into_iter().filter(|who| told.contains(who)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Who>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,7 +44,7 @@ impl Told {
 /// The sockets that are to be told, as of the last look.
 #[derive(Debug, Default)]
 pub(super) struct Untold {
-    order: Vec<Held>,
+    order: Vec<Who>,
     looked: Option<Time>,
 }
 
@@ -58,8 +62,8 @@ impl Untold {
     fn look(&mut self, ledger: &Ledger, told: &Told, seed: u64) {
         let mut live = ledger.with_sockets();
         let mut told = told.lock();
-        told.retain(|held| live.contains(held));
-        live.retain(|held| !told.contains(held));
+        told.retain(|who| live.contains(who));
+        live.retain(|who| !told.contains(who));
         drop(told);
         self.order = live.into_iter().collect();
         shuffle(&mut self.order, seed);
@@ -74,11 +78,20 @@ impl Untold {
     }
 
     /// The next ones that have not gone in the meantime.
-    pub(super) fn take(&mut self, most: u64, ledger: &Ledger) -> Vec<(Held, Arc<Mailbox>)> {
-        let here = |held| Some((held, ledger.mailbox(held).filter(|mailbox| mailbox.has_socket())?));
+    pub(super) fn take(&mut self, most: u64, ledger: &Ledger) -> Vec<(Who, Arc<Mailbox>)> {
+        let here = |who| Some((who, ledger.mailbox_of(who).filter(|mailbox| mailbox.has_socket())?));
         let here = std::iter::from_fn(|| self.order.pop()).filter_map(here);
         here.take(usize::try_from(most).unwrap_or(usize::MAX)).collect()
     }
+}
+
+/// What the store knows of them.
+pub(super) fn sessions(of: &[Who]) -> Vec<Held> {
+    let session = |who: &Who| match who {
+        Who::Session(held) => Some(*held),
+        Who::Guest(_) => None,
+    };
+    of.iter().filter_map(session).collect()
 }
 
 #[cfg(test)]
@@ -99,19 +112,19 @@ mod tests {
         let (told, mut untold) = (Told::default(), Untold::default());
         untold.look(&ledger, &told, 1);
         let first = untold.take(3, &ledger);
-        for (held, _) in &first {
-            told.insert(*held);
+        for (who, _) in &first {
+            told.insert(*who);
         }
         let gone = untold.order.pop().unwrap();
-        sockets.retain(|(line, _)| line.held() != gone);
+        sockets.retain(|(line, _)| Who::Session(line.held()) != gone);
         sockets.push(enter(5));
         untold.look(&ledger, &told, 2);
         let second = untold.take(9, &ledger);
-        for (held, _) in &second {
-            told.insert(*held);
+        for (who, _) in &second {
+            told.insert(*who);
         }
         assert_eq!((first.len(), second.len()), (3, 2));
-        let everybody: Vec<_> = sockets.iter().map(|(line, _)| line.held()).collect();
+        let everybody: Vec<_> = sockets.iter().map(|(line, _)| Who::Session(line.held())).collect();
         assert_eq!(told.still_here(&ledger), everybody);
         untold.look(&ledger, &told, 3);
         assert!(untold.is_empty());

@@ -1,6 +1,9 @@
 //! One drain: it is marked in the store, then everybody is told in waves, then what is left is closed; and the way back.
 
-use super::{Drainer, LOOK_EVERY, PATIENCE, going::Untold};
+use super::{
+    Drainer, LOOK_EVERY, PATIENCE,
+    going::{Untold, sessions},
+};
 use crate::{crash, hub::Command};
 use presence_core::{
     drain::{Cause, WAVE, Waves, window},
@@ -71,10 +74,10 @@ impl Drainer {
             let wave = waves.next(untold.len(), self.progress().sharing, now);
             let going = untold.take(wave.agents, &self.engine.ledger);
             let told = going.len();
-            for (held, mailbox) in going {
+            for (who, mailbox) in going {
                 let reconnect_after_ms = clock.chance() % wave.spread;
                 mailbox.command(Command::Drain { until, reconnect_after_ms });
-                self.told.insert(held);
+                self.told.insert(who);
             }
             if told > 0 {
                 self.count_told(Cause::Shutdown, told);
@@ -109,12 +112,13 @@ impl Drainer {
     /// are marked before this replica no longer is.
     pub(super) async fn stay(&self) {
         let stayed = self.told.still_here(&self.engine.ledger);
-        for mailbox in stayed.iter().filter_map(|held| self.engine.ledger.mailbox(*held)) {
+        for mailbox in stayed.iter().filter_map(|who| self.engine.ledger.mailbox_of(*who)) {
             mailbox.command(Command::Stay);
         }
         if !self.progress().marked {
             return;
         }
+        let stayed = sessions(&stayed);
         while !stayed.is_empty() && !self.mark_shed(&stayed).await {
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -1,6 +1,9 @@
 //! Shedding: some agents are told to connect elsewhere, because others have fewer. Nobody is closed for it.
 
-use super::{Drainer, LOOK_EVERY, PATIENCE, going::Untold};
+use super::{
+    Drainer, LOOK_EVERY, PATIENCE,
+    going::{Untold, sessions},
+};
 use crate::hub::Command;
 use presence_core::{
     drain::{Cause, WAVE, Wave, Waves},
@@ -76,15 +79,15 @@ impl Drainer {
         if going.is_empty() {
             return Some(0);
         }
-        let helds: Vec<_> = going.iter().map(|(held, _)| *held).collect();
-        if !self.mark_shed(&helds).await {
+        let who: Vec<_> = going.iter().map(|(who, _)| *who).collect();
+        if !self.mark_shed(&sessions(&who)).await {
             return None;
         }
         let told = going.len();
-        for (held, mailbox) in going {
+        for (who, mailbox) in going {
             let reconnect_after_ms = self.engine.deps.clock.chance() % wave.spread;
             mailbox.command(Command::Shed { reconnect_after_ms });
-            self.told.insert(held);
+            self.told.insert(who);
         }
         self.count_told(Cause::Rebalance, told);
         Some(told as u64)
