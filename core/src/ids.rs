@@ -22,6 +22,25 @@ fn is_word(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+const NAME: &str = "1 to 128 characters of A-Z a-z 0-9 _ - . @, and no name of a lesson's key";
+const ORG: &str = "1 to 128 characters of A-Z a-z 0-9 _ - . @, without _user_ in it or _user at its end";
+
+fn is_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@');
+    (1..=128).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// A user's id is a key of its own in Redis, beside those of lessons.
+fn is_user_id(text: &str) -> bool {
+    let keys = ["lesson_seat_", "lesson_teacher_", "lesson_student_", "lesson_room_"];
+    is_name(text) && !keys.iter().any(|key| text.starts_with(key))
+}
+
+/// In `org_{org_id}_user_{user_id}` the first `_user_` must be the one between the two ids.
+fn is_org_id(text: &str) -> bool {
+    is_name(text) && !text.contains("_user_") && !text.ends_with("_user")
+}
+
 fn is_printable(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(is_printable_byte)
 }
@@ -92,6 +111,22 @@ text_id! {
 text_id! {
     /// Whose accounts they are: a token's `aud`.
     Audience, "audience", PRINTABLE, is_printable
+}
+text_id! {
+    /// Whom a classroom app acts for: a token's `sub`, which is also its client id.
+    UserId, "user_id", NAME, is_user_id
+}
+text_id! {
+    /// Whose classrooms they are: a token's `org_id`.
+    OrgId, "org_id", ORG, is_org_id
+}
+text_id! {
+    /// One classroom app's connection, by the name that others may know: made of 128 random bits.
+    SocketId, "sid", WORD, is_word
+}
+text_id! {
+    /// By what a classroom app's connection is taken up again: made of 128 random bits, known to its client alone.
+    RecoveryId, "pid", WORD, is_word
 }
 text_id! {
     /// One client of one account: `{label}.{account}.{audience}`.

@@ -5,6 +5,7 @@
 //! `replace` for two sockets of one agent, `drain` for letting go of many, `reconcile` for rows without sockets and
 //! sockets without rows, `close` for every way it ends.
 
+pub mod app;
 pub mod close;
 pub mod drain;
 pub mod ids;

@@ -298,7 +298,7 @@ impl Live {
                 self.pong_by = None;
             }
             Input::PeerClosed => return self.leave(Reason::Normal, now),
-            Input::Violation(reason) => return self.leave(reason, now),
+            Input::Malformed(reason) | Input::Violation(reason) => return self.leave(reason, now),
             Input::Evicted => return self.leave(Reason::Replaced, now),
             Input::Broken => return self.lose(None, now, rules, now),
             Input::Overflow => return self.lose(Some(Reason::SlowConsumer), now, rules, now),
@@ -314,7 +314,6 @@ impl Live {
             Input::Shed { after } if !self.told => return self.told_to_go(after, rules, now),
             Input::Stay => (self.go_at, self.leave_by) = (None, None),
             Input::Tick => return self.tick(rules, now),
-            Input::Malformed(reason) => return self.leave(reason, now),
             Input::Drain { .. } | Input::Shed { .. } | Input::Admitted { .. } | Input::Refused(_) => {}
         }
         (Phase::Live(self), vec![])

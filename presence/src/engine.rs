@@ -2,6 +2,7 @@
 //! by `app`.
 
 use crate::{
+    apps::Apps,
     deps::Deps,
     feeds::Feeds,
     hub::Hub,
@@ -32,6 +33,8 @@ pub struct Engine {
     pub relay: Arc<Relay>,
     pub feeds: Feeds,
     pub tasks: Tasks,
+    /// Where the Socket.IO door is open.
+    pub apps: Option<Apps>,
     /// Whether this replica lets go of its sockets: nobody enters then.
     pub draining: Draining,
 }

@@ -114,6 +114,7 @@ pub fn engine(deps: Arc<Deps>, tasks: Tasks) -> Engine {
         relay: Arc::new(Relay::counting(deps.metrics.outbox_published.clone())),
         feeds,
         tasks,
+        apps: None,
         draining: Draining::default(),
         deps,
     }

@@ -3,6 +3,7 @@
 //! One file per section holds its keys, their defaults, their descriptions and the checks that need more than one
 //! key. `schema` reads the rest back from the types; `docs/config.schema.json` is that document.
 
+pub mod analytics;
 pub mod auth;
 pub mod bus;
 mod environment;
@@ -12,10 +13,12 @@ pub mod metrics;
 pub mod native;
 mod problem;
 pub mod public;
+pub mod redis;
 pub mod replica;
 mod report;
 mod schema;
 pub mod session;
+pub mod socketio;
 pub mod store;
 pub mod telemetry;
 #[cfg(test)]
@@ -47,6 +50,9 @@ pub struct Config {
     pub bus: bus::Bus,
     pub auth: auth::Auth,
     pub native: native::Native,
+    pub socketio: socketio::SocketIo,
+    pub redis: redis::Redis,
+    pub analytics: analytics::Analytics,
     pub session: session::Session,
     pub log: log::Log,
     pub telemetry: telemetry::Telemetry,
@@ -64,6 +70,9 @@ impl Default for Config {
             bus: bus::Bus::default(),
             auth: auth::Auth::default(),
             native: native::Native::default(),
+            socketio: socketio::SocketIo::default(),
+            redis: redis::Redis::default(),
+            analytics: analytics::Analytics::default(),
             session: session::Session::default(),
             log: log::Log::default(),
             telemetry: telemetry::Telemetry::default(),
@@ -98,6 +107,12 @@ impl Config {
         self.public.live_page.unwrap_or_else(|| self.auth.is_embedded())
     }
 
+    /// Whether the Socket.IO door is open.
+    pub fn has_socketio(&self) -> bool {
+        let alone = matches!(self.store_url(), StoreUrl::Sqlite(_)) && self.bus.url == bus::BusUrl::InProcess;
+        self.socketio.enabled.unwrap_or(self.redis.url.is_some() || alone)
+    }
+
     /// Which pages may use the service from a browser.
     pub fn origin_policy(&self) -> OriginPolicy {
         let exact = |origin: &Origin| match origin {
@@ -119,6 +134,8 @@ impl Config {
     fn resolve(&mut self, environment: &Environment, report: &mut Report) {
         self.store.resolve(report);
         self.bus.resolve(report);
+        self.redis.resolve(report);
+        self.analytics.resolve(report);
         self.internal.resolve(report);
         self.replica.resolve(environment.get("HOSTNAME"), self.internal.addr);
     }
@@ -134,6 +151,9 @@ impl Config {
             bus,
             auth,
             native,
+            socketio,
+            redis,
+            analytics,
             session,
             log,
             telemetry: _,
@@ -147,6 +167,9 @@ impl Config {
         bus.check(report);
         auth.check(report);
         native.check(report);
+        socketio.check(report);
+        redis.check(report);
+        analytics.check(report);
         session.check(report);
         log.check(report);
         replica.check(report);

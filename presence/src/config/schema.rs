@@ -144,7 +144,17 @@ mod tests {
             keys().into_iter().filter(|key| Shape::at(key).is_some_and(Shape::is_secret)).collect();
         assert_eq!(
             secret,
-            ["bus.password", "bus.token", "bus.url", "internal.secret", "store.password", "store.url"]
+            [
+                "analytics.token",
+                "bus.password",
+                "bus.token",
+                "bus.url",
+                "internal.secret",
+                "redis.password",
+                "redis.url",
+                "store.password",
+                "store.url",
+            ]
         );
     }
 }

@@ -5,3 +5,4 @@ pub mod http;
 pub mod internal;
 pub mod native;
 mod openapi;
+pub mod socketio;

@@ -5,10 +5,12 @@
 
 mod expected;
 mod mailbox;
+mod orgs;
 mod room;
 
 pub use expected::Expected;
 pub use mailbox::{Command, Mailbox};
+pub use orgs::{Listening, Orgs};
 pub use room::{Room, Seat, Sitter, Stale};
 
 use presence_core::{

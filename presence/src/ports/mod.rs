@@ -3,10 +3,14 @@
 //! A trait's comment is its contract: what is atomic, what may be repeated, what order holds. The contract suite in
 //! `presence/tests/contracts/` runs it against every adapter.
 
+pub mod analytics;
 pub mod authn;
 pub mod authz;
 pub mod bus;
 pub mod clock;
+pub mod lesson_state;
+pub mod lessons;
+pub mod notices;
 pub mod peers;
 pub mod session_store;
 

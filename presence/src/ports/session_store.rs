@@ -144,6 +144,14 @@ pub struct Replica {
     pub address: String,
 }
 
+/// Where a replica that holds sockets is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    pub address: String,
+    /// Its lease runs.
+    pub lives: bool,
+}
+
 /// Contract: a lease runs by the store's clock. Registering a label ends the lease of its former holder at once; each
 /// registration of an id gives it a higher fence, and does not stop its draining.
 /// `sweep` moves the sessions of replicas whose lease lapsed more than `return_window` ago to history, ending when the
@@ -157,6 +165,16 @@ pub trait Replicas: Debug + Send + Sync {
     async fn renew(&self, id: ReplicaId, ttl: Duration) -> Result<bool, Fault>;
     /// Whether the replica lets go: while it does, a claim of what it holds is a handover. It may be repeated.
     async fn set_draining(&self, id: ReplicaId, draining: bool) -> Result<(), Fault>;
+    /// Where the replica is reached; `None`: it retired, or is not known.
+    async fn whereabouts(&self, id: ReplicaId) -> Result<Option<Whereabouts>, Fault>;
+    /// Those of `ids` that are gone for good: retired, unknown, or lapsed longer than `return_window` ago. Like a sweep
+    /// it finds nobody gone unless the asker's own lease runs.
+    async fn gone(
+        &self,
+        by: ReplicaId,
+        ids: &[ReplicaId],
+        return_window: Duration,
+    ) -> Result<Vec<ReplicaId>, Fault>;
     /// How many replicas with a lease drain now: they share one rate.
     async fn draining(&self) -> Result<u32, Fault>;
     /// The live sessions that the replica holds, as far as the store knows.

@@ -5,7 +5,7 @@ use crate::{
     adapters::sql::{REMEMBERED, SWEEP_STATEMENTS, SWEPT_AT_ONCE, WHAT, held, micros},
     ports::{
         Fault,
-        session_store::{Replica, Replicas},
+        session_store::{Replica, Replicas, Whereabouts},
     },
 };
 use async_trait::async_trait;
@@ -42,6 +42,14 @@ WHERE id = $1
 RETURNING true";
 
 const DRAINING: &str = "SELECT count(*) FROM replica WHERE draining AND lease_until > clock_timestamp()";
+
+const WHEREABOUTS: &str = "SELECT address, lease_until > clock_timestamp() FROM replica WHERE id = $1 AND lease_until > '-infinity'";
+
+/// Of those asked about; none where the asker's own lease does not run.
+const GONE: &str = "
+SELECT asked.id FROM unnest($1::uuid[]) asked (id) LEFT JOIN replica r ON r.id = asked.id
+WHERE (r.id IS NULL OR r.lease_until <= clock_timestamp() - $2 * interval '1 microsecond')
+  AND EXISTS (SELECT FROM replica asker WHERE asker.id = $3 AND asker.lease_until > clock_timestamp())";
 
 const HELD: &str = "SELECT id, generation FROM agent_session WHERE replica_id = $1";
 
@@ -134,6 +142,29 @@ impl Replicas for PostgresStore {
         let statement = || sqlx::query_as::<_, (bool,)>(DRAIN).bind(Uuid::from_u128(id.0)).bind(draining);
         self.database.rows(statement).await?;
         Ok(())
+    }
+
+    async fn whereabouts(&self, id: ReplicaId) -> Result<Option<Whereabouts>, Fault> {
+        let statement = || sqlx::query_as::<_, (String, bool)>(WHEREABOUTS).bind(Uuid::from_u128(id.0));
+        let found = self.database.rows(statement).await?.pop();
+        Ok(found.map(|(address, lives)| Whereabouts { address, lives }))
+    }
+
+    async fn gone(
+        &self,
+        by: ReplicaId,
+        ids: &[ReplicaId],
+        return_window: Duration,
+    ) -> Result<Vec<ReplicaId>, Fault> {
+        let ids: Vec<_> = ids.iter().map(|id| Uuid::from_u128(id.0)).collect();
+        let statement = || {
+            sqlx::query_as::<_, (Uuid,)>(GONE)
+                .bind(ids.clone())
+                .bind(micros(return_window))
+                .bind(Uuid::from_u128(by.0))
+        };
+        let gone = self.database.rows(statement).await?;
+        Ok(gone.into_iter().map(|(id,)| ReplicaId(id.as_u128())).collect())
     }
 
     async fn draining(&self) -> Result<u32, Fault> {

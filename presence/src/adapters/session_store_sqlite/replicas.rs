@@ -10,7 +10,7 @@ use crate::{
     adapters::sql::{REMEMBERED, SWEEP_STATEMENTS, SWEPT_AT_ONCE, WHAT, held, micros},
     ports::{
         Fault,
-        session_store::{Replica, Replicas},
+        session_store::{Replica, Replicas, Whereabouts},
     },
 };
 use async_trait::async_trait;
@@ -57,6 +57,22 @@ const DRAIN: &str = concat!(
 );
 
 const DRAINING: &str = concat!("SELECT count(*) FROM replica WHERE draining AND lease_until > ", now!());
+
+const WHEREABOUTS: &str = concat!(
+    "SELECT address, lease_until > ",
+    now!(),
+    " FROM replica WHERE id = ?1 AND lease_until > -9223372036854775808"
+);
+
+/// Of those in ?1; none where the asker's own lease, ?3, does not run.
+const GONE: &str = concat!(
+    "SELECT asked.value FROM json_each(?1) asked LEFT JOIN replica r ON r.id = asked.value
+    WHERE (r.id IS NULL OR r.lease_until <= ",
+    now!(),
+    " - ?2) AND EXISTS (SELECT 1 FROM replica asker WHERE asker.id = ?3 AND asker.lease_until > ",
+    now!(),
+    ")"
+);
 
 const HELD: &str = "SELECT id, generation FROM agent_session WHERE replica_id = ?1";
 
@@ -123,6 +139,27 @@ impl Replicas for SqliteStore {
 
     async fn set_draining(&self, id: ReplicaId, draining: bool) -> Result<(), Fault> {
         self.mark(DRAIN, &json!([[id.to_string(), draining]])).await
+    }
+
+    async fn whereabouts(&self, id: ReplicaId) -> Result<Option<Whereabouts>, Fault> {
+        let query = sqlx::query_as::<_, (String, bool)>(WHEREABOUTS).bind(id.to_string());
+        let found = self.database.rows(query).await?.pop();
+        Ok(found.map(|(address, lives)| Whereabouts { address, lives }))
+    }
+
+    async fn gone(
+        &self,
+        by: ReplicaId,
+        ids: &[ReplicaId],
+        return_window: Duration,
+    ) -> Result<Vec<ReplicaId>, Fault> {
+        let asked: Vec<_> = ids.iter().map(ReplicaId::to_string).collect();
+        let query = sqlx::query_as::<_, (String,)>(GONE)
+            .bind(json!(asked).to_string())
+            .bind(micros(return_window))
+            .bind(by.to_string());
+        let gone = self.database.rows(query).await?;
+        Ok(ids.iter().filter(|id| gone.iter().any(|(gone,)| *gone == id.to_string())).copied().collect())
     }
 
     async fn draining(&self) -> Result<u32, Fault> {

@@ -11,7 +11,7 @@ use presence::ports::{
     Fault,
     session_store::{
         Audit, Claim, Claimed, Due, Finding, Outbox, Pending, Present, Release, Replica, Replicas, Roster,
-        SessionStore, Stay,
+        SessionStore, Stay, Whereabouts,
     },
 };
 use presence_core::{
@@ -212,6 +212,15 @@ impl Replicas for Store {
             Ok(())
         })
         .await
+    }
+
+    /// These two are asked for classroom apps, which no simulation has.
+    async fn whereabouts(&self, _: ReplicaId) -> Result<Option<Whereabouts>, Fault> {
+        Ok(None)
+    }
+
+    async fn gone(&self, _: ReplicaId, _: &[ReplicaId], _: Duration) -> Result<Vec<ReplicaId>, Fault> {
+        Ok(vec![])
     }
 
     async fn draining(&self) -> Result<u32, Fault> {

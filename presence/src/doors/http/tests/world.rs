@@ -9,7 +9,7 @@ use crate::ports::{
     peers::{Answer, Ask, Asked, Peers},
     session_store::{
         Audit, Claim, Claimed, Due, Finding, Outbox, Pending, Present, Release, Replica, Replicas, Roster,
-        SessionStore, Stay,
+        SessionStore, Stay, Whereabouts,
     },
 };
 use async_trait::async_trait;
@@ -130,6 +130,14 @@ impl Replicas for World {
 
     async fn set_draining(&self, _: ReplicaId, _: bool) -> Result<(), Fault> {
         Ok(())
+    }
+
+    async fn whereabouts(&self, _: ReplicaId) -> Result<Option<Whereabouts>, Fault> {
+        Ok(None)
+    }
+
+    async fn gone(&self, _: ReplicaId, _: &[ReplicaId], _: Duration) -> Result<Vec<ReplicaId>, Fault> {
+        Ok(vec![])
     }
 
     async fn draining(&self) -> Result<u32, Fault> {
