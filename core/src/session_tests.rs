@@ -220,11 +220,72 @@ fn a_steady_talker_is_not_a_flood() {
     }
 }
 
+/// Of a door whose clients know nothing of being told to go.
+const LED: Rules = Rules { follows: false, ..RULES };
+
+fn guest() -> Session {
+    let mut session = Session::open(&LED, Time(0));
+    assert_eq!(session.step(Input::Request, &LED, Time(0)), [Effect::Serve]);
+    assert_eq!(session.step(Input::Admitted { expires: Time(90_000) }, &LED, Time(0)), []);
+    session
+}
+
+#[test]
+fn a_guest_is_pinged_and_served_and_gives_nothing_up() {
+    let mut session = guest();
+    assert_eq!(session.step(Input::Request, &LED, Time(1)), [Effect::Serve]);
+    assert_eq!(session.step(Input::Tick, &LED, Time(30_000)), [Effect::Ping]);
+    let effects = session.step(Input::PeerClosed, &LED, Time(30_001));
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Normal)]);
+}
+
+#[test]
+fn a_guest_whose_connection_broke_is_waited_for_too() {
+    let mut session = guest();
+    assert_eq!(session.step(Input::Broken, &LED, Time(3)), [Effect::Detach]);
+    assert_eq!(session.wakes(), Some(Time(5_003)));
+    assert_eq!(session.step(Input::Tick, &LED, Time(5_003)), []);
+    assert!(session.is_gone());
+}
+
+#[test]
+fn a_guest_who_enters_a_classroom_has_a_session_and_its_later_token_counts() {
+    let mut session = guest();
+    let entered = Input::Connected { held: HELD, expires: Time(99_000) };
+    assert_eq!(session.step(entered, &LED, Time(2)), []);
+    assert_eq!(session.step(Input::Pong, &LED, Time(2)), []);
+    let effects = session.step(Input::Tick, &LED, Time(99_000));
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::TokenExpired)]);
+    assert_eq!(session.step(Input::Tick, &LED, Time(104_000)), [release(99_000)]);
+}
+
+#[test]
+fn a_client_that_does_not_follow_is_closed_in_its_turn_and_waited_for() {
+    let mut session = guest();
+    session.step(Input::Connected { held: HELD, expires: NEVER }, &LED, Time(0));
+    let drain = Input::Drain { until: Time(10_000), after: 700 };
+    assert_eq!(session.step(drain, &LED, Time(100)), [Effect::Tell(Reason::Terminated)]);
+    assert_eq!(session.wakes(), Some(Time(800)));
+    let effects = session.step(Input::Tick, &LED, Time(800));
+    assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Terminated)]);
+    assert_eq!(session.step(Input::Replaced, &LED, Time(900)), [], "it came back elsewhere");
+    assert!(session.is_gone());
+}
+
+#[test]
+fn a_client_that_does_not_follow_stays_where_the_drain_is_called_off() {
+    let mut session = guest();
+    session.step(Input::Shed { after: 700 }, &LED, Time(0));
+    session.step(Input::Stay, &LED, Time(600));
+    assert_eq!(session.step(Input::Tick, &LED, Time(800)), []);
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         Just(Input::Request),
         Just(Input::Malformed(Reason::UnsupportedRequest)),
         Just(Input::Connected { held: HELD, expires: Time(90_000) }),
+        Just(Input::Admitted { expires: Time(90_000) }),
         Just(Input::Refused(Reason::AccessDenied)),
         Just(Input::Frame),
         Just(Input::Pong),
@@ -235,8 +296,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Replaced),
         Just(Input::Disowned),
         Just(Input::Evicted),
-        Just(Input::Drain { until: Time(50_000), after: 0 }),
-        Just(Input::Shed { after: 0 }),
+        Just(Input::Drain { until: Time(50_000), after: 900 }),
+        Just(Input::Shed { after: 900 }),
         Just(Input::Stay),
         Just(Input::Tick),
     ]
@@ -246,13 +307,17 @@ proptest! {
     /// Whatever comes, in whatever order: a held session is released at most once, never after it was taken,
     /// never without having been held, and nothing is closed twice.
     #[test]
-    fn no_order_of_inputs_breaks_ownership(inputs in prop::collection::vec((any_input(), 0u64..20_000), 1..60)) {
-        let mut session = Session::open(&RULES, Time(0));
+    fn no_order_of_inputs_breaks_ownership(
+        inputs in prop::collection::vec((any_input(), 0u64..20_000), 1..60),
+        follows: bool,
+    ) {
+        let rules = Rules { follows, ..RULES };
+        let mut session = Session::open(&rules, Time(0));
         let (mut now, mut held, mut released, mut closed, mut taken) = (Time(0), false, 0, 0, false);
         for (input, wait) in inputs {
             now = now.after(wait);
             let before = session.clone();
-            for effect in session.step(input, &RULES, now) {
+            for effect in session.step(input, &rules, now) {
                 match effect {
                     Effect::Release { ended, .. } => {
                         released += 1;
@@ -266,7 +331,8 @@ proptest! {
             }
             let owned = matches!(before.phase, Phase::Live(_) | Phase::Lost { .. });
             taken |= owned && matches!(input, Input::Replaced | Input::Disowned);
-            held |= matches!(input, Input::Connected { .. }) && matches!(before.phase, Phase::Claiming);
+            let can_enter = matches!(before.phase, Phase::Claiming | Phase::Live(Live { held: None, .. }));
+            held |= matches!(input, Input::Connected { .. }) && can_enter;
         }
         prop_assert!(released <= 1 && closed <= 1);
         if held && session.is_gone() && !taken {
