@@ -12,6 +12,7 @@ pub mod bus_in_process;
 pub mod bus_nats;
 pub mod clock_system;
 pub mod crypto;
+pub mod notices_alone;
 mod outbound;
 pub mod peers_alone;
 mod recent;
