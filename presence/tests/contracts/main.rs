@@ -10,5 +10,7 @@ mod bus_kit;
 mod bus_storm;
 mod bus_stream;
 mod foreign;
+mod lessons;
+mod notices;
 mod peers;
 mod session_store;
