@@ -60,6 +60,9 @@ impl Analytics {
         if self.url.as_ref().is_some_and(|url| !self.allow_http && !url.is_private()) {
             report.bad("analytics.url", "http:// to another machine, and analytics.allow_http is not set");
         }
+        if self.token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+            report.bad("analytics.token", "empty");
+        }
         if self.url.is_some() != self.token.is_some() {
             let missing = if self.url.is_some() { "analytics.token" } else { "analytics.url" };
             report.bad(missing, "missing: the one is of no use without the other");
