@@ -369,6 +369,9 @@ async fn the_log_says_what_is_wrong_once_and_never_the_token() {
     const ECHO: &str = r#"{"status":0,"error":"token 0123456789abcdef0123456789abcdef is unknown"}"#;
     let log = Log::default();
     let writer = log.clone();
+    // With a single subscriber, `tracing` would let another test's thread, which has none, decide for all of them
+    // whether a line is ever of interest.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
     let _guard = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
     let refusal = || How::Say(401, ECHO, None);
