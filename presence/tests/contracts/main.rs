@@ -4,6 +4,8 @@
 
 mod analytics;
 mod analytics_double;
+mod analytics_faults;
+mod analytics_kit;
 mod bus;
 mod bus_auth;
 mod bus_faults;
