@@ -6,6 +6,8 @@
 pub mod analytics;
 pub mod auth;
 pub mod bus;
+#[cfg(test)]
+mod door_tests;
 mod environment;
 pub mod internal;
 pub mod log;

@@ -8,17 +8,17 @@ fn environment(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().map(|(name, value)| (*name, *value)).collect()
 }
 
-fn load(pairs: &[(&str, &str)]) -> Result<Config, Error> {
+pub(super) fn load(pairs: &[(&str, &str)]) -> Result<Config, Error> {
     Config::load(None, &environment(pairs))
 }
 
-fn file(text: &str) -> tempfile::NamedTempFile {
+pub(super) fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
 }
 
-fn problems(result: Result<Config, Error>) -> Vec<String> {
+pub(super) fn problems(result: Result<Config, Error>) -> Vec<String> {
     let Err(Error(problems)) = result else { panic!("accepted: {result:?}") };
     problems.iter().map(ToString::to_string).collect()
 }

@@ -166,6 +166,7 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
+    pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
     pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
@@ -173,6 +174,9 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -244,6 +248,11 @@ impl Metrics {
 
     pub fn poison(&self, poison: Poison, count: u64) {
         self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
+    }
+
+    /// Where reports are counted that were dropped for a reason: one of a closed set.
+    pub fn analytics_dropped(&self, reason: &'static str) -> Counter {
+        self.analytics_dropped.get_or_create_owned(&ByReason { reason })
     }
 
     /// `route` is the route's pattern, never the path itself.

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests stand on fails like a test")]
 
+mod analytics;
+mod analytics_double;
+mod analytics_faults;
+mod analytics_kit;
 mod bus;
 mod bus_auth;
 mod bus_faults;
@@ -10,5 +14,7 @@ mod bus_kit;
 mod bus_storm;
 mod bus_stream;
 mod foreign;
+mod lessons;
+mod notices;
 mod peers;
 mod session_store;
