@@ -50,12 +50,15 @@ pub enum Refusal {
     TotalCap,
     /// Too many connections.
     Limit,
+    /// Too many clients that poll.
+    PollingCap,
     /// This replica lets go of its sockets.
     Draining,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 5] = [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::Draining];
+    pub const ALL: [Self; 6] =
+        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +66,25 @@ impl Refusal {
             Self::AddressCap => "address_cap",
             Self::TotalCap => "total_cap",
             Self::Limit => "limit",
+            Self::PollingCap => "polling_cap",
             Self::Draining => "draining",
+        }
+    }
+}
+
+/// How a client's change from polling to a WebSocket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Upgrade {
+    Done,
+    /// Not finished in time, or broken off: polling goes on.
+    GivenUp,
+}
+
+impl Upgrade {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::GivenUp => "given_up",
         }
     }
 }
@@ -173,6 +194,10 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
+    upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
+    app_refusals: Family<ByCause, Counter> = Family::default(),
+        "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -211,6 +236,9 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
         }
@@ -236,6 +264,15 @@ impl Metrics {
 
     pub fn refuse(&self, cause: Refusal) {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// A request of Engine.IO is not served.
+    pub fn refuse_app(&self, cause: &'static str) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc();
     }
 
     pub fn drain_told(&self, cause: Cause, count: u64) {
