@@ -270,9 +270,9 @@ impl Metrics {
         self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
     }
 
-    /// A request of Engine.IO is not served.
-    pub fn refuse_app(&self, cause: &'static str) {
-        self.app_refusals.get_or_create(&ByCause { cause }).inc();
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
     }
 
     pub fn drain_told(&self, cause: Cause, count: u64) {
