@@ -6,6 +6,9 @@ pub mod engine_packet;
 mod opening;
 pub mod packet;
 mod sid;
+mod talk;
+mod words;
 
 pub use opening::Opening;
 pub use sid::{EngineId, recovery_id, socket_id};
+pub use talk::Talk;
