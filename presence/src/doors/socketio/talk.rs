@@ -151,7 +151,7 @@ impl Talk {
 
     fn let_in(&mut self, engine: &Engine, client: &Client) -> Bytes {
         self.assembler.set_limit(engine.deps.config.socketio.max_payload as usize);
-        packet::connected(&client.socket.sid, &client.pid)
+        packet::connected(&client.socket.sid.shown(), &client.pid)
     }
 
     async fn join(&mut self, desk: Desk<'_>, ack: AckId, wish: Result<Wish, Refusal>) -> Served {

@@ -38,17 +38,17 @@ pub struct InLesson {
 }
 
 impl Client {
-    /// Writes the socket into the lesson state; `None`: this very socket is being ended at this moment. After a fault it
-    /// may be there or not: what is there and is not answered for is ended by the reconcile.
+    /// Writes the socket into the lesson state. After a fault it may be there or not: what is there and is not answered
+    /// for is ended by the reconcile.
     pub(super) async fn enter(
         engine: &Engine,
         apps: &Apps,
         socket: AppSocket,
         (pid, identity): (RecoveryId, Identity),
         mailbox: &Arc<Mailbox>,
-    ) -> Result<Option<(Box<Self>, Known)>, Refusal> {
+    ) -> Result<(Box<Self>, Known), Refusal> {
         let login_time = engine.deps.clock.wall().as_secs();
-        let Some(answered) = apps.present.answer_for(&socket, login_time) else { return Ok(None) };
+        let answered = apps.present.answer_for(&socket, login_time);
         let known = apps.state.connect(engine.replica_id, &socket, login_time).await?;
         let listening = socket
             .kind
@@ -56,7 +56,7 @@ impl Client {
             .then(|| apps.orgs.listen(&socket.org_id, socket.kind, &socket.sid, mailbox));
         let counted = Counted::new(&engine.deps.metrics.app_sockets(socket.kind));
         let client = Self { socket, pid, identity, lesson: None, answered, listening, counted };
-        Ok(Some((Box::new(client), known)))
+        Ok((Box::new(client), known))
     }
 
     /// Takes it apart: it hears and counts no longer, and is still answered for.

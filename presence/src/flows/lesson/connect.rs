@@ -54,19 +54,16 @@ pub async fn connect(
     let who = identify(engine, hello.claims).await?;
     if let Some(left_off) = hello.left_off
         && who.kind.joins_lessons()
-        && let Some(recovered) = recover(engine, &who, left_off, fence, mailbox).await?
+        && let Some(recovered) = recover(engine, &who, (left_off, &hello.ids.sid), fence, mailbox).await?
     {
-        // Each time it is taken up is a fact of its own.
-        let socket = AppSocket { sid: hello.ids.sid, ..recovered.client.socket.clone() };
-        welcome_back(engine, apps, &socket, recovered.client.lesson.as_ref().map(|lesson| &lesson.id)).await;
+        let Client { socket, lesson, .. } = &*recovered.client;
+        welcome_back(engine, apps, socket, lesson.as_ref().map(|lesson| &lesson.id)).await;
         return Ok(Entrance::Recovered(Box::new(recovered)));
     }
     let Who { identity, user_id, org_id, kind, role } = who;
-    let socket = AppSocket { sid: hello.ids.sid, user_id, org_id, kind, role };
-    let ids = (hello.ids.pid, identity);
-    // Nobody else has drawn the same 128 bits.
-    let entered = Client::enter(engine, apps, socket, ids, mailbox).await?;
-    let (client, known) = entered.ok_or_else(Refusal::unavailable)?;
+    let Ids { sid, pid } = hello.ids;
+    let socket = AppSocket { sid, user_id, org_id, kind, role };
+    let (client, known) = Client::enter(engine, apps, socket, (pid, identity), mailbox).await?;
     if known.before && kind != Kind::TeacherHub {
         welcome_back(engine, apps, &client.socket, known.lesson.as_ref()).await;
     }

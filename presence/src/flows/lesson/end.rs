@@ -20,10 +20,6 @@ use presence_core::app::Kind;
 pub async fn end(engine: &Engine, client: Client, left: bool) {
     let Some(apps) = &engine.apps else { return };
     let (socket, pid, answered) = client.leave();
-    if !answered.ends() {
-        tracing::debug!("a later connection has taken this socket up");
-        return;
-    }
     // Once: where it fails, nobody answers for the socket from here on, and the reconcile ends what is left of it.
     match apps.state.end(engine.replica_id, &socket, left.then_some(&pid)).await {
         Ok(Some(ended)) => tell(engine, &socket, ended).await,
@@ -33,9 +29,10 @@ pub async fn end(engine: &Engine, client: Client, left: bool) {
             tracing::warn!(error, "left the end of an app's socket to the reconcile");
         }
     }
+    drop(answered);
 }
 
-/// To be called by whoever ended the socket in the lesson state. Where the user has a later socket, nobody went.
+/// To be called by whoever ended the socket in the lesson state. Where the user has another socket, nobody went.
 pub async fn tell(engine: &Engine, socket: &AppSocket, ended: Ended) {
     let Some(apps) = engine.apps.as_ref().filter(|_| ended.was_latest) else { return };
     if socket.kind == Kind::Teacher {

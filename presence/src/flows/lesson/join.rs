@@ -131,7 +131,7 @@ fn entry(
 ) -> Entry {
     let socket = &client.socket;
     let recovery = Recovery {
-        sid: socket.sid.clone(),
+        sid: socket.sid.shown(),
         user_id: socket.user_id.clone(),
         org_id: socket.org_id.clone(),
         kind: socket.kind.as_str().to_owned(),

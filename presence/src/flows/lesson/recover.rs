@@ -1,8 +1,8 @@
 //! `recover`: a lost connection is taken up again, on any replica: the same socket in the same lesson, and exactly the
 //! events that its client missed. Where that cannot be proved, the connection is a new one.
 //!
-//! The socket is written into the lesson state before its session is claimed: its former connection is told to go by that
-//! claim, and must find when it ends that the socket goes on here. A session that was claimed in vain waits for its agent
+//! The connection is written into the lesson state before its session is claimed: the former one is told to go by that
+//! claim, and must find when it ends that its user is still there. A session that was claimed in vain waits for its agent
 //! as that of a connection that broke, so that nobody is seen leaving who joins again at once.
 
 use super::{
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 use presence_api::frames::Resume;
-use presence_core::ids::{AgentId, Fence, RecoveryId, SessionKey};
+use presence_core::ids::{AgentId, Fence, RecoveryId, SessionKey, SocketId};
 use std::{sync::Arc, time::Duration};
 
 /// Where a client left off.
@@ -57,7 +57,7 @@ pub struct Recovered {
 pub(super) async fn recover(
     engine: &Arc<Engine>,
     who: &Who,
-    left_off: LeftOff,
+    (left_off, own): (LeftOff, &SocketId),
     fence: Fence,
     mailbox: &Arc<Mailbox>,
 ) -> Result<Option<Recovered>, Refusal> {
@@ -72,14 +72,14 @@ pub(super) async fn recover(
         return Ok(None);
     }
     let socket = AppSocket {
-        sid: recovery.sid.clone(),
+        sid: recovery.sid.taken_up(own),
         user_id: who.user_id.clone(),
         org_id: who.org_id.clone(),
         kind: who.kind,
         role: who.role.clone(),
     };
     let ids = (pid, who.identity.clone());
-    let Some((client, _)) = Client::enter(engine, apps, socket, ids, mailbox).await? else { return Ok(None) };
+    let (client, _) = Client::enter(engine, apps, socket, ids, mailbox).await?;
     let resume = Resume { session_id: recovery.session_id, last_seq: heard };
     let wish = Wish { label: label(), classroom_id: recovery.lesson.clone(), resume: Some(resume) };
     let mut connected = match enter(engine, &who.identity, wish, fence, mailbox).await {
