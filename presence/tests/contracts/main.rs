@@ -10,5 +10,6 @@ mod bus_kit;
 mod bus_storm;
 mod bus_stream;
 mod foreign;
+mod lesson_state;
 mod peers;
 mod session_store;
