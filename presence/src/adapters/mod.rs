@@ -15,6 +15,7 @@ pub mod crypto;
 mod lesson_keys;
 pub mod lesson_state_in_process;
 pub mod lesson_state_redis;
+pub mod notices_alone;
 mod outbound;
 pub mod peers_alone;
 mod recent;

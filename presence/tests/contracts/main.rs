@@ -11,5 +11,7 @@ mod bus_storm;
 mod bus_stream;
 mod foreign;
 mod lesson_state;
+mod lessons;
+mod notices;
 mod peers;
 mod session_store;
