@@ -205,8 +205,13 @@ impl Listeners {
         let deps = &engine.deps;
         self.announce(&deps.config);
         let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
-        let public =
-            doors::native::routes(engine.clone(), admission).merge(doors::http::router(deps.clone()));
+        let mut public =
+            doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
+        if engine.apps.is_some() {
+            let talking = doors::socketio::talking(engine);
+            let door = doors::socketio::Door::new(engine.clone(), admission, talking);
+            public = public.merge(doors::socketio::routes(door));
+        }
         let internal = doors::internal::routes(engine.clone(), drainer.clone());
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
