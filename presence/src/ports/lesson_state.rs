@@ -85,6 +85,7 @@ pub struct Ended {
 
 /// Contract: each of these is one atomic step, and may be repeated after an unknown outcome. Where a key that a step writes is
 /// of another type than ours, the step fails and writes nothing.
+/// What others read of a socket is `SocketId::shown`; a connection that was taken up and its former one are two sockets.
 /// - `connect` enters the socket under the replica, and writes the keys of its kind: teacher: `alive:…` and `{user_id}`;
 ///   student: `{user_id}`; manager: `manager:…`; hub: none. An expiry that they had is taken away. It returns what
 ///   was known of the user before, which this socket does not count for.
