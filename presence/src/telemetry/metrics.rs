@@ -194,6 +194,9 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -301,6 +304,11 @@ impl Metrics {
 
     pub fn poison(&self, poison: Poison, count: u64) {
         self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
+    }
+
+    /// Where reports are counted that were dropped for a reason: one of a closed set.
+    pub fn analytics_dropped(&self, reason: &'static str) -> Counter {
+        self.analytics_dropped.get_or_create_owned(&ByReason { reason })
     }
 
     /// `route` is the route's pattern, never the path itself.
