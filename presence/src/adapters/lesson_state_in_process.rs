@@ -123,20 +123,30 @@ impl State {
         Known { before: self.table.exists(key), lesson }
     }
 
+    /// Whether another socket of the user took this one up: it has its recovery, its place in the lesson, and goes on.
+    fn is_taken_up(&self, of: &str, sid: &SocketId) -> bool {
+        let is_seen_as_this = |other: &SocketId| other != sid && other.shown() == sid.shown();
+        self.of_users.get(of).is_some_and(|sockets| sockets.keys().any(is_seen_as_this))
+    }
+
     /// Whether a user's key is to name this socket: it names none, or one that came before it.
     fn is_latest(&self, user: &str, of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
         let Some(now) = self.table.field(user, "sid") else { return true };
-        let theirs = self
-            .of_users
-            .get(of)
-            .and_then(|sockets| sockets.iter().find(|(other, _)| other.as_str() == now).map(|(_, at)| *at));
-        now == sid.as_str() || theirs.is_some_and(|at| at < login_time)
+        let theirs = self.of_users.get(of).and_then(|sockets| {
+            sockets.iter().find(|(other, _)| other.shown().as_str() == now).map(|(_, at)| *at)
+        });
+        now == sid.shown().as_str() || theirs.is_some_and(|at| at < login_time)
     }
 }
 
-fn identity(socket: &AppSocket) -> [(&'static str, &str); 4] {
+fn identity(socket: &AppSocket) -> [(&'static str, String); 4] {
     let AppSocket { sid, user_id, org_id, role, .. } = socket;
-    [("sid", sid.as_str()), ("client_id", user_id.as_str()), ("role", role), ("org_id", org_id.as_str())]
+    [
+        ("sid", sid.shown().to_string()),
+        ("client_id", user_id.to_string()),
+        ("role", role.clone()),
+        ("org_id", org_id.to_string()),
+    ]
 }
 
 #[async_trait]
@@ -151,7 +161,7 @@ impl LessonState for InProcessLessonState {
         let mut known = Known::default();
         if let Some(user) = self.keys.user(socket) {
             known = state.known(&user);
-            known.before &= state.table.field(&user, "sid") != Some(socket.sid.as_str());
+            known.before &= state.table.field(&user, "sid") != Some(socket.sid.shown().as_str());
             state.table.write(&user, identity(socket));
             state.table.keep(&user);
         }
@@ -178,7 +188,7 @@ impl LessonState for InProcessLessonState {
             entered.lesson = Some(entry.lesson.clone());
         }
         state.make_seats(&self.keys.seats(&entry.lesson), entry.seats);
-        state.table.write(&members, [(socket.user_id.as_str(), socket.sid.as_str())]);
+        state.table.write(&members, [(socket.user_id.to_string(), socket.sid.shown().to_string())]);
         state.table.expire(&members, LESSON_TTL);
         let known = state.known(&user);
         let is_named = state.table.field(&user, "sid").is_some();
@@ -204,21 +214,23 @@ impl LessonState for InProcessLessonState {
         socket: &AppSocket,
         left: Option<&RecoveryId>,
     ) -> Result<Option<Ended>, Fault> {
-        let mut state = self.lock();
-        if let Some(pid) = left {
+        let (mut state, of) = (self.lock(), self.keys.sockets_of(socket));
+        let (ended, sid) = (self.keys.ended(&socket.sid), &socket.sid);
+        let is_taken_up = state.is_taken_up(&of, sid);
+        if let Some(pid) = left.filter(|_| !is_taken_up) {
             state.table.remove(&self.keys.recovery(pid));
         }
-        let (ended, sid) = (self.keys.ended(&socket.sid), &socket.sid);
         let entered = state.forget(replica, sid);
         if entered.is_none() && state.table.exists(&ended) {
             return Ok(None);
         }
         state.table.set(&ended, "1".to_owned());
         state.table.expire(&ended, ENDED_TTL);
-        let was_latest = state.forget_of_user(&self.keys.sockets_of(socket), sid);
+        let was_latest = state.forget_of_user(&of, sid);
         let lesson = entered.and_then(|entered| entered.lesson);
         if let Some(members) = lesson.as_ref().and_then(|lesson| self.keys.members(socket.kind, lesson))
-            && state.table.field(&members, socket.user_id.as_str()) == Some(sid.as_str())
+            && !is_taken_up
+            && state.table.field(&members, socket.user_id.as_str()) == Some(sid.shown().as_str())
         {
             state.table.remove_field(&members, socket.user_id.as_str());
         }
@@ -269,7 +281,7 @@ impl LessonState for InProcessLessonState {
         let Some(lesson) = lesson else { return Ok(()) };
         if let Some(members) = self.keys.members(socket.kind, lesson) {
             if is_latest || state.table.field(&members, socket.user_id.as_str()).is_none() {
-                state.table.write(&members, [(socket.user_id.as_str(), socket.sid.as_str())]);
+                state.table.write(&members, [(socket.user_id.to_string(), socket.sid.shown().to_string())]);
             }
             if !state.table.expires(&members) {
                 state.table.expire(&members, LESSON_TTL);

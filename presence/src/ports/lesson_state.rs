@@ -99,6 +99,8 @@ pub struct Ended {
 /// - `restore` writes again what `connect` and `join` had written, where it is lost; it never takes anything from a
 ///   later socket of the same user, and does nothing for one that has ended. What it writes of a lesson has a day to live;
 ///   an `alive:…` that says `disconnect` is put right, and one that a log-out removed before the loss comes back.
+/// - What others read of a socket's id is `shown`. A connection that took another one up has an id of its own: as long as it is
+///   there, the end of the former one takes neither its user's entry in the lesson nor `recovery`.
 /// - `room` and `set_room` are `lesson_room_…`.
 /// - `entered` is what is entered under a replica: all that was there all the time; `replicas` under which there is
 ///   anything at all.

@@ -16,9 +16,9 @@ local before, lesson = 0, false
 if user then
   local was = redis.call('HMGET', user, 'sid', 'lesson_id')
   -- Its own sid is there when this step is repeated.
-  if was[1] ~= sid then before = redis.call('EXISTS', user) end
+  if was[1] ~= shown(sid) then before = redis.call('EXISTS', user) end
   lesson = was[2]
-  redis.call('HSET', user, 'sid', sid, 'client_id', client_id, 'role', role, 'org_id', org_id)
+  redis.call('HSET', user, 'sid', shown(sid), 'client_id', client_id, 'role', role, 'org_id', org_id)
   redis.call('PERSIST', user)
 end
 if alive then

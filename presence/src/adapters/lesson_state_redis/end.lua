@@ -7,7 +7,9 @@ local sockets, replicas, own, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local stop = foreign({ sockets, alive ~= '' and alive or nil }, 'hash')
 if stop then return stop end
 
-if recovery ~= '' then redis.call('DEL', recovery) end
+-- One that took this one up has its recovery, its place in the lesson, and goes on.
+local is_taken_up = seen_as(own, sid, sid) ~= nil
+if recovery ~= '' and not is_taken_up then redis.call('DEL', recovery) end
 local entry = redis.call('HGET', sockets, sid)
 -- Without an entry it has ended, or Redis has lost it: then this is its end, and nobody has told of it.
 if not entry and redis.call('EXISTS', ended) == 1 then return false end
@@ -22,9 +24,9 @@ if entry then
   local read, of = pcall(cjson.decode, entry)
   if read and type(of) == 'table' and type(of.lesson) == 'string' then lesson = of.lesson end
 end
-if lesson ~= '' and members_of ~= '' then
+if lesson ~= '' and members_of ~= '' and not is_taken_up then
   local members = members_of .. lesson
-  if redis.call('TYPE', members).ok == 'hash' and redis.call('HGET', members, user_id) == sid then
+  if redis.call('TYPE', members).ok == 'hash' and redis.call('HGET', members, user_id) == shown(sid) then
     redis.call('HDEL', members, user_id)
   end
 end

@@ -10,16 +10,16 @@ if redis.call('EXISTS', ended) == 1 then return { 0, '' } end
 -- One that is lost is restored whole, and not half by this.
 if redis.call('HEXISTS', sockets, sid) == 1 then redis.call('HSET', sockets, sid, entry) end
 make_seats(seating, seats)
-redis.call('HSET', members, client_id, sid)
+redis.call('HSET', members, client_id, shown(sid))
 redis.call('EXPIRE', members, ttl)
 local was = redis.call('HMGET', user, 'sid', 'lesson_id')
 local before = redis.call('EXISTS', user)
 redis.call('HSET', user, 'lesson_id', lesson)
 if by_token == '1' then
-  redis.call('HSET', user, 'sid', sid, 'client_id', client_id, 'role', role)
+  redis.call('HSET', user, 'sid', shown(sid), 'client_id', client_id, 'role', role)
   redis.call('EXPIRE', user, ttl)
 elseif not was[1] then
-  redis.call('HSET', user, 'sid', sid, 'client_id', client_id, 'role', role, 'org_id', org_id)
+  redis.call('HSET', user, 'sid', shown(sid), 'client_id', client_id, 'role', role, 'org_id', org_id)
 end
 if KEYS[6] then redis.call('SET', KEYS[6], recovery, 'EX', ttl) end
 return { before, was[2] or '' }

@@ -21,10 +21,10 @@ local is_latest = false
 if user ~= '' then
   local now = redis.call('HGET', user, 'sid')
   -- One that is not among this user's sockets is another kind's, or has come and gone since: it stays.
-  local theirs = now and redis.call('ZSCORE', own, now)
-  is_latest = not now or now == sid or (theirs and tonumber(theirs) < tonumber(login_time)) or false
+  local theirs = now and seen_as(own, now)
+  is_latest = not now or now == shown(sid) or (theirs and theirs < tonumber(login_time)) or false
   if is_latest then
-    redis.call('HSET', user, 'sid', sid, 'client_id', client_id, 'role', role, 'org_id', org_id)
+    redis.call('HSET', user, 'sid', shown(sid), 'client_id', client_id, 'role', role, 'org_id', org_id)
   end
   if lesson ~= '' and (is_latest or redis.call('HEXISTS', user, 'lesson_id') == 0) then
     redis.call('HSET', user, 'lesson_id', lesson)
@@ -39,7 +39,7 @@ if alive ~= '' then
 end
 if members ~= '' then
   if is_latest or redis.call('HEXISTS', members, client_id) == 0 then
-    redis.call('HSET', members, client_id, sid)
+    redis.call('HSET', members, client_id, shown(sid))
   end
   if redis.call('TTL', members) < 0 then redis.call('EXPIRE', members, ttl) end
   make_seats(seating, seats)
