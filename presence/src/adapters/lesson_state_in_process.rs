@@ -229,7 +229,9 @@ impl LessonState for InProcessLessonState {
         left: Option<&RecoveryId>,
     ) -> Result<Option<Ended>, Fault> {
         let mut state = self.lock();
-        if let Some(pid) = left {
+        let of = self.keys.sockets_of(socket);
+        let takes_up = |other: &SocketId| *other != socket.sid && other.shown() == socket.sid.shown();
+        if let Some(pid) = left.filter(|_| state.are_earlier(&of, 0, takes_up).is_none()) {
             state.table.remove(&self.keys.recovery(pid));
         }
         let (ended, sid) = (self.keys.ended(&socket.sid), &socket.sid);
@@ -239,7 +241,7 @@ impl LessonState for InProcessLessonState {
         }
         state.table.set(&ended, "1".to_owned());
         state.table.expire(&ended, ENDED_TTL);
-        let was_latest = state.forget_of_user(&self.keys.sockets_of(socket), sid);
+        let was_latest = state.forget_of_user(&of, sid);
         let lesson = entered.and_then(|entered| entered.lesson);
         if let Some((members, owners)) = lesson.as_ref().and_then(|lesson| self.lesson(socket.kind, lesson))
             && state.table.field(&owners, socket.user_id.as_str()) == Some(sid.as_str())

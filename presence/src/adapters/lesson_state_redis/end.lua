@@ -7,7 +7,14 @@ local sockets, replicas, own, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local stop = foreign({ sockets, alive ~= '' and alive or nil }, 'hash')
 if stop then return stop end
 
-if recovery ~= '' then redis.call('DEL', recovery) end
+if recovery ~= '' then
+  local is_taken_up = false
+  for _, other in ipairs(redis.call('ZRANGE', own, 0, -1)) do
+    local seen, itself = string.match(other, '^([^:]*):(.*)$')
+    if seen == shown and itself ~= sid then is_taken_up = true end
+  end
+  if not is_taken_up then redis.call('DEL', recovery) end
+end
 local entry = redis.call('HGET', sockets, sid)
 -- Without an entry it has ended, or Redis has lost it: then this is its end, and nobody has told of it.
 if not entry and redis.call('EXISTS', ended) == 1 then return false end
