@@ -5,6 +5,6 @@ mod forward;
 mod opening;
 mod sid;
 
-pub use forward::Siblings;
+pub use forward::{Siblings, arrived};
 pub use opening::Opening;
 pub use sid::{EngineId, recovery_id, socket_id};

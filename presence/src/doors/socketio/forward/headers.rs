@@ -11,7 +11,8 @@ use axum::{
         HeaderMap, HeaderName, HeaderValue, Response, Uri,
         header::{
             ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-            SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+            SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+            UPGRADE,
         },
         request,
     },
@@ -49,7 +50,9 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// Whether the client asks for a WebSocket.
 pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
+    headers
+        .get(UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
 }
 
 /// The request for the owner, without its body; `None` where no address or no header comes out of it.

@@ -11,10 +11,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Fuse},
 };
-use hyper::{
-    body::Incoming,
-    client::conn::http1,
-};
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioIo, TokioTimer},
@@ -114,11 +111,14 @@ impl Service<Uri> for Connector {
 
 impl Connector {
     /// The head of the answer to a request, and the connection that it came by.
-    pub(super) async fn ask(&self, request: Request<Body>) -> Result<(Response<Incoming>, Connection), Failure> {
-        let mut connector = self.clone();
+    pub(super) async fn ask(
+        &self,
+        request: Request<Body>,
+    ) -> Result<(Response<Incoming>, Connection), Failure> {
+        let (mut connector, uri) = (self.clone(), request.uri().clone());
         let connected = async {
             poll_fn(|cx| connector.poll_ready(cx)).await?;
-            connector.call(request.uri().clone()).await
+            connector.call(uri).await
         };
         let tcp = connected.await.map_err(Failure::NotReached)?;
         let (mut sender, connection) = http1::handshake(tcp).await.map_err(Failure::Broken)?;

@@ -76,7 +76,8 @@ impl Siblings {
         // Nobody is let in anywhere without it, so nobody can be asked.
         let secret = self.engine.deps.config.internal.secret.as_ref().ok_or(Forwarded::Refused)?;
         let (mut client, body) = request.into_parts();
-        let upgrading = client.extensions.remove::<OnUpgrade>().filter(|_| headers::is_upgrade(&client.headers));
+        let upgrading =
+            client.extensions.remove::<OnUpgrade>().filter(|_| headers::is_upgrade(&client.headers));
         if upgrading.is_some() && self.engine.draining.is_on() {
             return Err(Forwarded::Draining);
         }
@@ -123,7 +124,11 @@ impl Siblings {
         let asking = async {
             let (response, mut connection) = self.connector.ask(request).await.map_err(|failure| {
                 complain(owner, &failure);
-                if matches!(failure, Failure::NotReached(_)) { Forwarded::Unreachable } else { Forwarded::Unanswered }
+                if matches!(failure, Failure::NotReached(_)) {
+                    Forwarded::Unreachable
+                } else {
+                    Forwarded::Unanswered
+                }
             })?;
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let carried = link::through(&mut connection, self.answered(owner, response)).await?;
@@ -138,7 +143,8 @@ impl Siblings {
             let owner = hyper::upgrade::on(response);
             Ok((Carried { how: Forwarded::Tunnelled, answer }, Some((owner, connection))))
         };
-        let (carried, switched) = timeout(self.patience(), asking).await.unwrap_or(Err(Forwarded::Unanswered))?;
+        let (carried, switched) =
+            timeout(self.patience(), asking).await.unwrap_or(Err(Forwarded::Unanswered))?;
         if let Some((owner, connection)) = switched {
             let ends = Ends { client: upgrading, owner, connection };
             self.engine.tasks.start_to_finish(tunnel::run(self.engine.clone(), ends, place));
@@ -175,6 +181,17 @@ impl Siblings {
         }
         answer
     }
+}
+
+/// What the owner does with a request that came from another replica, by the internal port and behind its secret.
+/// `serve` answers as for a client of its own, and knows no other replica: nothing is carried twice.
+pub async fn arrived<F: Future<Output = Response<Body>>>(
+    me: ReplicaId,
+    mut request: Request,
+    serve: impl FnOnce(Request) -> F,
+) -> Response<Body> {
+    headers::restore(request.headers_mut());
+    headers::sign(serve(request).await, me)
 }
 
 /// No error of hyper's shows what was asked for, which holds a token.

@@ -90,7 +90,12 @@ async fn both(client: End, owner: End, patience: Duration) {
 }
 
 /// One direction, to its end, of which the other side hears.
-async fn carry(from: OwnedReadHalf, early: Vec<u8>, mut to: OwnedWriteHalf, patience: Duration) -> io::Result<()> {
+async fn carry(
+    from: OwnedReadHalf,
+    early: Vec<u8>,
+    mut to: OwnedWriteHalf,
+    patience: Duration,
+) -> io::Result<()> {
     write(&mut to, &early, patience).await?;
     drop(early);
     loop {

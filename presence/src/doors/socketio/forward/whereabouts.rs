@@ -64,7 +64,8 @@ impl Directory {
             let _ = timeout(PATIENCE, self.look(id, &entry)).await;
         }
         let known = entry.known().clone();
-        let lapsed = known.lapsed.is_some_and(|since| self.clock.now().since(since) > millis(LAPSED_PATIENCE));
+        let lapsed =
+            known.lapsed.is_some_and(|since| self.clock.now().since(since) > millis(LAPSED_PATIENCE));
         known.address.filter(|_| !lapsed)
     }
 
@@ -124,3 +125,7 @@ impl Entry {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "whereabouts_tests.rs"]
+mod tests;
