@@ -81,8 +81,8 @@ impl App {
     /// The server let it in; of what it was told, `recovered` is whether it kept the `sid`.
     pub async fn expect_connected(&mut self) -> Result<()> {
         let packet = self.expect(PacketKind::Connect).await?;
-        self.sid = packet.data["sid"].as_str().unwrap_or_default().to_owned();
-        self.pid = packet.data["pid"].as_str().map(str::to_owned);
+        let id = |key: &str| packet.data[key].as_str().map(str::to_owned);
+        (self.sid, self.pid) = (id("sid").unwrap_or_default(), id("pid"));
         Ok(())
     }
 

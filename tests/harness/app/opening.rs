@@ -78,6 +78,7 @@ pub struct Recovery {
 }
 
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Opening {
     pub way: Way,
     /// Beside `EIO` and `transport`.
