@@ -207,8 +207,10 @@ impl Listeners {
     fn serve(self, engine: &Arc<Engine>, readiness: &Arc<Readiness>, drainer: &Arc<Drainer>) {
         let deps = &engine.deps;
         self.announce(&deps.config);
-        let public = doors::native::routes(engine.clone()).merge(doors::http::router(deps.clone()));
-        let internal = doors::internal::routes(engine.clone(), drainer.clone());
+        let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
+        let public =
+            doors::native::routes(engine.clone(), admission).merge(doors::http::router(deps.clone()));
+        let internal = doors::internal::routes(engine.clone(), drainer.clone(), None);
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
             let metrics = deps.metrics.clone();

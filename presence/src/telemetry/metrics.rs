@@ -2,6 +2,7 @@
 //!
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
+use super::Forwarded;
 use crate::{event::Poison, ports::peers::Answer};
 use presence_api::lesson::Code;
 use presence_core::{app::Kind, close::Reason, drain::Cause, time::UnixMicros};
@@ -70,12 +71,15 @@ pub enum Refusal {
     TotalCap,
     /// Too many connections.
     Limit,
+    /// Too many clients that poll.
+    PollingCap,
     /// This replica lets go of its sockets.
     Draining,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 5] = [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::Draining];
+    pub const ALL: [Self; 6] =
+        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,50 +87,25 @@ impl Refusal {
             Self::AddressCap => "address_cap",
             Self::TotalCap => "total_cap",
             Self::Limit => "limit",
+            Self::PollingCap => "polling_cap",
             Self::Draining => "draining",
         }
     }
 }
 
-/// How a request for a connection that another replica holds ended.
+/// How a client's change from polling to a WebSocket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Forwarded {
-    /// The owner answered.
-    Answered,
-    /// The owner answered an upgrade: a tunnel leads to it.
-    Tunnelled,
-    /// Nobody knows an owner that lives.
-    Gone,
-    /// The owner takes no connection.
-    Unreachable,
-    /// Who answers there does not let us in, or is not the owner.
-    Refused,
-    /// No whole answer came, or none in time.
-    Unanswered,
-    /// This replica lets go, and begins no tunnel.
-    Draining,
+pub enum Upgrade {
+    Done,
+    /// Not finished in time, or broken off: polling goes on.
+    GivenUp,
 }
 
-impl Forwarded {
-    pub const ALL: [Self; 7] = [
-        Self::Answered,
-        Self::Tunnelled,
-        Self::Gone,
-        Self::Unreachable,
-        Self::Refused,
-        Self::Unanswered,
-        Self::Draining,
-    ];
-
+impl Upgrade {
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Answered => "answered",
-            Self::Tunnelled => "tunnelled",
-            Self::Gone => "gone",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::Unanswered => "unanswered",
-            Self::Draining => "draining",
+            Self::Done => "done",
+            Self::GivenUp => "given_up",
         }
     }
 }
@@ -239,6 +218,10 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
+    upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
+    app_refusals: Family<ByCause, Counter> = Family::default(),
+        "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -298,6 +281,9 @@ impl Metrics {
         for told in [true, false] {
             show(&self.app_notices.get_or_create(&notice_label(told)));
         }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
         }
@@ -345,6 +331,15 @@ impl Metrics {
     /// `everywhere`: other replicas hear it, too.
     pub fn app_notice(&self, everywhere: bool) {
         self.app_notices.get_or_create(&notice_label(everywhere)).inc();
+    }
+
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
     }
 
     pub fn drain_told(&self, cause: Cause, count: u64) {
