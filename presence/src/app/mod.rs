@@ -48,10 +48,13 @@ const FEW: usize = 256;
 const COMPANY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until the process is asked to end, or cannot go on.
-pub async fn serve(config: Config) -> Result<(), Failure> {
+pub async fn serve(mut config: Config) -> Result<(), Failure> {
     install_crypto_provider();
     // Before anything else is touched: a taken port is the commonest mistake.
     let listeners = Listeners::bind(&config)?;
+    if let Ok(at) = listeners.internal.local_addr() {
+        config.replica.settle(config.internal.addr, at);
+    }
     let config = Arc::new(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let metrics = Arc::new(Metrics::new(clock.wall()));
@@ -239,14 +242,17 @@ impl Listeners {
         let deps = &engine.deps;
         self.announce(&deps.config);
         let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
-        let mut public =
-            doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
-        if engine.apps.is_some() {
+        let apps = engine.apps.is_some().then(|| {
             let talking = doors::socketio::talking(engine);
-            let door = doors::socketio::Door::new(engine.clone(), admission, talking);
-            public = public.merge(doors::socketio::routes(door));
+            doors::socketio::Door::new(engine.clone(), admission.clone(), talking)
+        });
+        let mut public =
+            doors::native::routes(engine.clone(), admission).merge(doors::http::router(deps.clone()));
+        if let Some(door) = &apps {
+            public = public.merge(doors::socketio::routes(door.clone()));
         }
-        let internal = doors::internal::routes(engine.clone(), drainer.clone());
+        let siblings = apps.map(doors::socketio::internal_routes);
+        let internal = doors::internal::routes(engine.clone(), drainer.clone(), siblings);
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
             let metrics = deps.metrics.clone();

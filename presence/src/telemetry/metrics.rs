@@ -2,6 +2,9 @@
 //!
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
+pub use super::knocks::{Refusal, Upgrade};
+
+use super::Forwarded;
 use crate::{event::Poison, ports::peers::Answer};
 use presence_api::lesson::Code;
 use presence_core::{app::Kind, close::Reason, drain::Cause, time::UnixMicros};
@@ -55,56 +58,6 @@ impl Resumed {
         match self {
             Self::Complete => "complete",
             Self::Resync => "resync",
-        }
-    }
-}
-
-/// Why a socket was not even let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// Its page is not one of `public.origins`.
-    Origin,
-    /// Too many without a session from one address.
-    AddressCap,
-    /// Too many without a session.
-    TotalCap,
-    /// Too many connections.
-    Limit,
-    /// Too many clients that poll.
-    PollingCap,
-    /// This replica lets go of its sockets.
-    Draining,
-}
-
-impl Refusal {
-    pub const ALL: [Self; 6] =
-        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Origin => "origin",
-            Self::AddressCap => "address_cap",
-            Self::TotalCap => "total_cap",
-            Self::Limit => "limit",
-            Self::PollingCap => "polling_cap",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-/// How a client's change from polling to a WebSocket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Upgrade {
-    Done,
-    /// Not finished in time, or broken off: polling goes on.
-    GivenUp,
-}
-
-impl Upgrade {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::GivenUp => "given_up",
         }
     }
 }
@@ -207,6 +160,9 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
+    forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
+    pub forwarding: Gauge = Gauge::default(), "socketio_forwarding", "Requests of polling that wait for the replica that holds their connection";
+    pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
     pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
@@ -273,6 +229,9 @@ impl Metrics {
         for result in [Upgrade::Done, Upgrade::GivenUp] {
             show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
         }
+        for ended in Forwarded::ALL {
+            show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
+        }
         for kind in Kind::ALL {
             self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
         }
@@ -307,6 +266,10 @@ impl Metrics {
     /// `None`: no answer came in time.
     pub fn peer_ask(&self, answer: Option<Answer>) {
         self.peer_asks.get_or_create(&answer_label(answer)).inc();
+    }
+
+    pub fn forward(&self, ended: Forwarded) {
+        self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }).inc();
     }
 
     pub fn refuse(&self, cause: Refusal) {
