@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod agent;
 pub mod app;
+pub mod balancer;
 pub mod cluster;
 pub mod crowd;
 pub mod database;
@@ -41,6 +42,7 @@ pub mod witness;
 pub use agent::Agent;
 pub use anyhow::{Context, Error, Result, bail, ensure};
 pub use app::{App, Heard, Opening, Person, Way};
+pub use balancer::Balancer;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use foreign::{Foreign, Library};
