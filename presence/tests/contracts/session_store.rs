@@ -17,5 +17,5 @@ mod releases;
 mod replicas;
 mod schemas;
 mod sqlite;
-mod stage;
+pub(crate) mod stage;
 mod whereabouts;
