@@ -222,6 +222,9 @@ table! {
     upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
     app_refusals: Family<ByCause, Counter> = Family::default(),
         "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -348,6 +351,11 @@ impl Metrics {
 
     pub fn poison(&self, poison: Poison, count: u64) {
         self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
+    }
+
+    /// Where reports are counted that were dropped for a reason: one of a closed set.
+    pub fn analytics_dropped(&self, reason: &'static str) -> Counter {
+        self.analytics_dropped.get_or_create_owned(&ByReason { reason })
     }
 
     /// `route` is the route's pattern, never the path itself.
