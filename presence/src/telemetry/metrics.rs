@@ -218,13 +218,18 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub lesson_state_up: Gauge = Gauge::default(), "lesson_state_up", "1 while the lesson state is reachable";
+    pub app_sockets_restored: Counter = Counter::default(),
+        "app_sockets_restored", "Sockets of apps written again, which the lesson state had lost";
+    pub app_sockets_ended: Counter = Counter::default(),
+        "app_sockets_ended", "Sockets of apps ended in the lesson state, which nobody answered for";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
     upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
     app_refusals: Family<ByCause, Counter> = Family::default(),
         "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
-    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
-    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
-    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -271,6 +276,9 @@ impl Metrics {
         for ended in Forwarded::ALL {
             show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
         }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
         for kind in Kind::ALL {
             self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
         }
@@ -283,9 +291,6 @@ impl Metrics {
         }
         for told in [true, false] {
             show(&self.app_notices.get_or_create(&notice_label(told)));
-        }
-        for result in [Upgrade::Done, Upgrade::GivenUp] {
-            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
         }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
@@ -318,6 +323,15 @@ impl Metrics {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
     }
 
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
+    }
+
     /// How many apps of this kind are in.
     pub fn app_sockets(&self, kind: Kind) -> Gauge {
         self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).clone()
@@ -334,15 +348,6 @@ impl Metrics {
     /// `everywhere`: other replicas hear it, too.
     pub fn app_notice(&self, everywhere: bool) {
         self.app_notices.get_or_create(&notice_label(everywhere)).inc();
-    }
-
-    pub fn upgrade(&self, result: Upgrade) {
-        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
-    }
-
-    /// So many requests of Engine.IO were not served.
-    pub fn app_refused(&self, cause: &'static str, count: u64) {
-        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
     }
 
     pub fn drain_told(&self, cause: Cause, count: u64) {
