@@ -3,6 +3,8 @@
 //! A file is a subject; the `scenarios!` at its top lists what is shown there, and on which stacks.
 
 mod admission;
+mod app_frames;
+mod apps;
 mod command_line;
 mod crashing;
 mod draining;
@@ -14,6 +16,7 @@ mod hostile_tokens;
 mod http_api;
 mod internal_api;
 mod leases;
+mod lesson_state;
 mod limits;
 mod outages;
 mod replacing;
