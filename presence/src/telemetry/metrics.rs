@@ -70,12 +70,15 @@ pub enum Refusal {
     TotalCap,
     /// Too many connections.
     Limit,
+    /// Too many clients that poll.
+    PollingCap,
     /// This replica lets go of its sockets.
     Draining,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 5] = [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::Draining];
+    pub const ALL: [Self; 6] =
+        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,7 +86,25 @@ impl Refusal {
             Self::AddressCap => "address_cap",
             Self::TotalCap => "total_cap",
             Self::Limit => "limit",
+            Self::PollingCap => "polling_cap",
             Self::Draining => "draining",
+        }
+    }
+}
+
+/// How a client's change from polling to a WebSocket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Upgrade {
+    Done,
+    /// Not finished in time, or broken off: polling goes on.
+    GivenUp,
+}
+
+impl Upgrade {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::GivenUp => "given_up",
         }
     }
 }
@@ -194,6 +215,10 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
+    upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
+    app_refusals: Family<ByCause, Counter> = Family::default(),
+        "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -237,6 +262,9 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
         for kind in Kind::ALL {
             self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
         }
@@ -275,6 +303,15 @@ impl Metrics {
 
     pub fn refuse(&self, cause: Refusal) {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
     }
 
     /// How many apps of this kind are in.
