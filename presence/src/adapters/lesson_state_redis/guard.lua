@@ -18,16 +18,3 @@ local function make_seats(key, count)
   end
   redis.call('HSET', key, unpack(seats))
 end
-
--- What others see of a socket's id: the same for a connection and for those that took it up.
-local function shown(sid)
-  return string.sub(sid, 1, 22)
-end
-
--- When the user's socket logged in that is seen as this, if there is one besides `but`.
-local function seen_as(own, sid, but)
-  for _, other in ipairs(redis.call('ZRANGE', own, 0, -1)) do
-    if other ~= but and shown(other) == shown(sid) then return tonumber(redis.call('ZSCORE', own, other)) end
-  end
-  return nil
-end

@@ -15,6 +15,7 @@ on_every_lesson_state!(
     of_two_sockets_the_one_that_stays_keeps_its_teacher_here,
     a_teacher_is_told_apart_by_org_and_kind,
     whoever_comes_back_is_here_again,
+    a_connection_taken_up_is_seen_as_before_and_ends_by_itself,
     a_recovery_goes_with_those_who_leave,
     a_connection_that_was_taken_up_ends_and_nothing_is_seen_of_it,
     what_is_lost_ends_like_any_other_and_once,
@@ -154,6 +155,30 @@ async fn that_a_socket_ended_is_forgotten_in_time(stage: &Stage) {
     let ours: Vec<_> =
         stage.names().await.into_iter().filter(|name| name.starts_with("presence:ended")).collect();
     assert_eq!(ours, [""; 0]);
+}
+
+async fn a_connection_taken_up_is_seen_as_before_and_ends_by_itself(stage: &Stage) {
+    // As long as the door's own.
+    let id = |letter: &str| letter.repeat(22).parse::<presence_core::ids::SocketId>().unwrap();
+    let mut first = socket(Kind::Teacher, "ann");
+    first.sid = id("a");
+    let again = AppSocket { sid: first.sid.taken_up(&id("b")), ..first.clone() };
+    for joined_before_the_end in [true, false] {
+        stage.flush().await;
+        stage.connect(&first, 1).await;
+        stage.join(&first, "math").await;
+        let before = stage.everything().await;
+        stage.state.connect(B, &again, 1).await.unwrap();
+        if joined_before_the_end {
+            stage.state.join(B, &again, &entry("math")).await.unwrap();
+        }
+        assert!(!stage.state.end(A, &first, None).await.unwrap().unwrap().was_latest);
+        assert_eq!(stage.hash("lesson_teacher_math").await.is_some(), joined_before_the_end);
+        stage.state.join(B, &again, &entry("math")).await.unwrap();
+        assert_eq!(stage.everything().await, before);
+        assert!(stage.state.end(B, &again, None).await.unwrap().unwrap().was_latest);
+        assert_eq!(stage.hash("lesson_teacher_math").await, None);
+    }
 }
 
 async fn a_connection_that_was_taken_up_ends_and_nothing_is_seen_of_it(stage: &Stage) {
