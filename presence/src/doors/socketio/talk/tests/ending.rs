@@ -68,7 +68,7 @@ async fn students_and_managers_are_reported_and_hubs_are_not() {
 async fn whoever_joins_elsewhere_replaces_the_former_socket_which_is_not_to_come_back() {
     let world = World::begin().await;
     let (a, b) = (world.replica("a").await, world.replica("b").await);
-    let mut hub = App::enter(&a, "teacher_hub", "h").await;
+    let hub = App::enter(&a, "teacher_hub", "h").await;
     let mut first = App::enter(&a, "teacher", "ann").await;
     first.join("ann", "teacher").await;
     let mut second = App::enter(&b, "teacher", "ann").await;

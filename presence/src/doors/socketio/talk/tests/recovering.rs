@@ -23,7 +23,7 @@ fn is_empty(engine: &Engine) -> bool {
 #[tokio::test]
 async fn a_connection_is_taken_up_elsewhere_with_what_it_missed() {
     let (world, a, b, mut ann, mut bob) = a_lesson().await;
-    let mut hub = App::enter(&b, "teacher_hub", "h").await;
+    let hub = App::enter(&b, "teacher_hub", "h").await;
     world.say_in("math");
     let (_, offset) = ann.hear_event().await;
     bob.hear_event().await;
