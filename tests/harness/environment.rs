@@ -44,3 +44,34 @@ pub fn nats() -> Result<Url> {
     let text = required("PRESENCE_TEST_NATS", "the URL of a JetStream server")?;
     text.parse().context("PRESENCE_TEST_NATS is no URL")
 }
+
+/// The URL of a Redis, which tests share.
+pub fn redis() -> Result<Url> {
+    let text = required("PRESENCE_TEST_REDIS", "the URL of a Redis")?;
+    text.parse().context("PRESENCE_TEST_REDIS is no URL")
+}
+
+/// Redis's binary, for scenarios that need one of their own.
+pub fn redis_server() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_REDIS_SERVER", "the redis-server binary")?))
+}
+
+/// The binary of the reference server.
+pub fn reference() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_REFERENCE", "the presence-reference binary")?))
+}
+
+/// Node, 20 or later.
+pub fn node() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_NODE", "the node binary")?))
+}
+
+/// Where the npm packages of `tests/clients/node` are.
+pub fn node_modules() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_NODE_MODULES", "a folder of npm packages")?))
+}
+
+/// A Python that has the packages of `tests/clients/python`.
+pub fn python() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_PYTHON", "a Python with python-socketio")?))
+}
