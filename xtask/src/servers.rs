@@ -45,6 +45,7 @@ impl Servers {
             ("PRESENCE_TEST_NATS", format!("nats://127.0.0.1:{}", nats.port)),
             ("PRESENCE_TEST_NATS_SERVER", nats_server.display().to_string()),
             ("PRESENCE_TEST_REDIS", format!("redis://127.0.0.1:{}", redis.port)),
+            ("PRESENCE_TEST_REDIS_SERVER", redis_server.display().to_string()),
             ("PRESENCE_TEST_BIN", presence.display().to_string()),
             ("PRESENCE_TEST_CACHE", tools::cache()?.display().to_string()),
         ];
