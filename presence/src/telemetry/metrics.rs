@@ -3,7 +3,8 @@
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
 use crate::{event::Poison, ports::peers::Answer};
-use presence_core::{close::Reason, drain::Cause, time::UnixMicros};
+use presence_api::lesson::Code;
+use presence_core::{app::Kind, close::Reason, drain::Cause, time::UnixMicros};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -21,6 +22,25 @@ use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 pub enum Outcome {
     Connected,
     Refused(Reason),
+}
+
+/// How a request of a classroom app ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppOutcome {
+    Done,
+    /// A lost connection was taken up again.
+    Recovered,
+    Refused(Code),
+}
+
+impl AppOutcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Recovered => "recovered",
+            Self::Refused(code) => code.as_str(),
+        }
+    }
 }
 
 /// How a resume ended.
@@ -50,12 +70,15 @@ pub enum Refusal {
     TotalCap,
     /// Too many connections.
     Limit,
+    /// Too many clients that poll.
+    PollingCap,
     /// This replica lets go of its sockets.
     Draining,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 5] = [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::Draining];
+    pub const ALL: [Self; 6] =
+        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +86,25 @@ impl Refusal {
             Self::AddressCap => "address_cap",
             Self::TotalCap => "total_cap",
             Self::Limit => "limit",
+            Self::PollingCap => "polling_cap",
             Self::Draining => "draining",
+        }
+    }
+}
+
+/// How a client's change from polling to a WebSocket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Upgrade {
+    Done,
+    /// Not finished in time, or broken off: polling goes on.
+    GivenUp,
+}
+
+impl Upgrade {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::GivenUp => "given_up",
         }
     }
 }
@@ -166,6 +207,7 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
+    pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
     pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
@@ -173,9 +215,18 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
+    upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
+    app_refusals: Family<ByCause, Counter> = Family::default(),
+        "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
+    app_sockets: Family<ByKind, Gauge> = Family::default(), "app_sockets", "Classroom apps that are in, by kind";
+    app_connects: Family<ByOutcome, Counter> = Family::default(), "app_connects", "Connects of classroom apps, by how they ended";
+    lesson_joins: Family<ByOutcome, Counter> = Family::default(), "lesson_joins", "join_lesson, by how it ended";
+    pub app_events_unknown: Counter = Counter::default(), "app_events_unknown", "Events of classroom apps that nobody serves";
+    app_notices: Family<ByKind, Counter> = Family::default(), "app_notices", "Notices told to an org, by whether other replicas heard";
     start_time: Seconds = Seconds::default(), "start_time_seconds", "When the process began, since 1970";
     build: Family<Build, Gauge> = Family::default(), "build_info", "What is running";
 }
@@ -211,6 +262,22 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
+        for kind in Kind::ALL {
+            self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
+        }
+        for outcome in
+            [AppOutcome::Done, AppOutcome::Recovered].into_iter().chain(Code::ALL.map(AppOutcome::Refused))
+        {
+            let label = ByOutcome { outcome: outcome.as_str() };
+            show(&self.app_connects.get_or_create(&label));
+            show(&self.lesson_joins.get_or_create(&label));
+        }
+        for told in [true, false] {
+            show(&self.app_notices.get_or_create(&notice_label(told)));
+        }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
         }
@@ -236,6 +303,33 @@ impl Metrics {
 
     pub fn refuse(&self, cause: Refusal) {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
+    }
+
+    /// How many apps of this kind are in.
+    pub fn app_sockets(&self, kind: Kind) -> Gauge {
+        self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).clone()
+    }
+
+    pub fn app_connect(&self, outcome: AppOutcome) {
+        self.app_connects.get_or_create(&ByOutcome { outcome: outcome.as_str() }).inc();
+    }
+
+    pub fn lesson_join(&self, outcome: AppOutcome) {
+        self.lesson_joins.get_or_create(&ByOutcome { outcome: outcome.as_str() }).inc();
+    }
+
+    /// `everywhere`: other replicas hear it, too.
+    pub fn app_notice(&self, everywhere: bool) {
+        self.app_notices.get_or_create(&notice_label(everywhere)).inc();
     }
 
     pub fn drain_told(&self, cause: Cause, count: u64) {
@@ -267,6 +361,10 @@ fn answer_label(answer: Option<Answer>) -> ByAnswer {
     ByAnswer { answer: answer.map_or("none", Answer::as_str) }
 }
 
+fn notice_label(everywhere: bool) -> ByKind {
+    ByKind { kind: if everywhere { "everywhere" } else { "here_only" } }
+}
+
 /// From 1 ms to 16 s.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 15))
@@ -291,46 +389,4 @@ const fn status_class(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_close_reason_is_there_from_the_start() {
-        let text = Metrics::new(UnixMicros(1_500_000)).text().unwrap();
-        for reason in Reason::ALL {
-            let line = format!("presence_closes_total{{reason=\"{}\"}} 0\n", reason.row().name);
-            assert!(text.contains(&line), "{line}{text}");
-        }
-        assert!(text.contains("presence_start_time_seconds 1.5\n"), "{text}");
-        assert!(text.contains("presence_build_info{version=\""), "{text}");
-        assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn what_happens_is_counted_under_its_label() {
-        let metrics = Metrics::new(UnixMicros(0));
-        metrics.sessions.inc();
-        metrics.connect(Outcome::Refused(Reason::Unauthenticated), Duration::from_millis(3));
-        metrics.close(Reason::SlowConsumer);
-        metrics.refuse(Refusal::AddressCap);
-        metrics.resume(Resumed::Resync);
-        metrics.poison(Poison::Body, 2);
-        metrics.peer_ask(Some(Answer::LetGo));
-        metrics.http("/api/v1/classrooms/{id}/agents", "BREW", 404, Duration::from_secs(1));
-        let text = metrics.text().unwrap();
-        for line in [
-            "presence_sessions 1",
-            "presence_connects_total{outcome=\"unauthenticated\"} 1",
-            "presence_connect_duration_seconds_bucket{le=\"0.004\"} 1",
-            "presence_closes_total{reason=\"slow_consumer\"} 1",
-            "presence_refused_total{cause=\"address_cap\"} 1",
-            "presence_resumes_total{result=\"resync\"} 1",
-            "presence_events_poison_total{kind=\"body\"} 2",
-            "presence_peer_asks_total{answer=\"let_go\"} 1",
-            "presence_peer_asks_total{answer=\"none\"} 0",
-            "presence_http_requests_total{route=\"/api/v1/classrooms/{id}/agents\",method=\"other\",status=\"4xx\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
-    }
-}
+mod tests;

@@ -10,5 +10,8 @@ mod bus_kit;
 mod bus_storm;
 mod bus_stream;
 mod foreign;
+mod lesson_state;
+mod lessons;
+mod notices;
 mod peers;
 mod session_store;

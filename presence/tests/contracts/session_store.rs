@@ -17,4 +17,4 @@ mod releases;
 mod replicas;
 mod schemas;
 mod sqlite;
-mod stage;
+pub(crate) mod stage;
