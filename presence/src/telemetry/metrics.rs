@@ -215,6 +215,9 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
     upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
     app_refusals: Family<ByCause, Counter> = Family::default(),
@@ -338,6 +341,11 @@ impl Metrics {
 
     pub fn poison(&self, poison: Poison, count: u64) {
         self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
+    }
+
+    /// Where reports are counted that were dropped for a reason: one of a closed set.
+    pub fn analytics_dropped(&self, reason: &'static str) -> Counter {
+        self.analytics_dropped.get_or_create_owned(&ByReason { reason })
     }
 
     /// `route` is the route's pattern, never the path itself.
