@@ -24,6 +24,7 @@ scenarios! {
         a_token_may_come_in_the_connect_packet,
         a_client_that_is_not_let_in_hears_why,
         other_namespaces_are_unknown_and_do_no_harm,
+        a_client_that_is_not_in_is_answered_only_so_much,
         what_is_no_connect_packet_ends_a_connection_that_is_not_in,
         a_client_that_does_not_connect_is_closed,
         a_client_disconnects,
@@ -136,6 +137,17 @@ async fn other_namespaces_are_unknown_and_do_no_harm(stack: &mut Stack) -> Resul
     let answer = outside.hear().await?;
     ensure!(answer.starts_with(r#"40{"sid":""#), "{answer}");
     inside.expect_alive().await
+}
+
+async fn a_client_that_is_not_in_is_answered_only_so_much(stack: &mut Stack) -> Result<()> {
+    let (server, person) = start(stack).await?;
+    let wire = Wire::of(&server, &person)?;
+    let polling = wire.open().await?;
+    // It asks, and never fetches what it is answered.
+    polling.post([ECHO; 64].join("\x1e")).await?;
+    let last = polling.expect_gone().await?;
+    ensure!(last.len() < 64, "all of it was kept: {last:?}");
+    Ok(())
 }
 
 async fn what_is_no_connect_packet_ends_a_connection_that_is_not_in(stack: &mut Stack) -> Result<()> {

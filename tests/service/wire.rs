@@ -50,11 +50,12 @@ impl<'a> Wire<'a> {
         Answer::to(self.server.public(method, &self.path(query)).body(body)).await
     }
 
-    /// A request that the server has, and whose sender has gone before its answer.
-    pub async fn ask_and_go(&self, query: &str) -> Result<()> {
+    /// A GET that is on its way; it goes away with what is returned.
+    pub async fn begin_get(&self, query: &str) -> Result<TcpStream> {
         let mut tcp = TcpStream::connect(self.server.public).await.context("connect")?;
         let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", self.path(query), self.server.public);
-        tcp.write_all(request.as_bytes()).await.context("send a request")
+        tcp.write_all(request.as_bytes()).await.context("send a request")?;
+        Ok(tcp)
     }
 
     /// What the server says of a new connection.
