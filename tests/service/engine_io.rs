@@ -18,6 +18,7 @@ scenarios! {
         packets_come_and_go_over_a_websocket,
         a_body_that_is_no_packets_closes_the_connection,
         a_frame_that_is_no_packet_closes_the_connection,
+        what_is_too_large_closes_the_connection,
         a_second_poll_closes_the_connection,
         a_poll_whose_client_has_gone_closes_the_connection,
         pings_and_pongs_keep_a_connection,
@@ -185,6 +186,38 @@ async fn a_frame_that_is_no_packet_closes_the_connection(stack: &mut Stack) -> R
         socket.expect_end().await.with_context(|| format!("{frame:?}"))?;
     }
     Ok(())
+}
+
+async fn what_is_too_large_closes_the_connection(stack: &mut Stack) -> Result<()> {
+    let (server, person) = start(stack).await?;
+    let wire = Wire::of(&server, &person)?;
+    // An event that nobody knows, of so many bytes with its Engine.IO type.
+    let event = |bytes: usize| format!(r#"42["{}"]"#, "x".repeat(bytes - r#"42[""]"#.len()));
+    // Before a client is in, and after.
+    let (little, much) = (64 * 1024, 1_200_000);
+    let polling = wire.open().await?;
+    expect_too_large(&polling, event(little + 1)).await?;
+    let polling = wire.enter().await?;
+    polling.say(&event(much)).await?;
+    polling.expect_alive().await?;
+    expect_too_large(&polling, event(much + 1)).await?;
+    let mut socket = wire.open_websocket().await?;
+    socket.say(&event(little + 1)).await?;
+    socket.expect_end().await?;
+    let mut socket = wire.enter_websocket().await?;
+    socket.say(&event(much)).await?;
+    socket.expect_alive().await?;
+    socket.say(&event(much + 1)).await?;
+    // It is told why, and not to come back.
+    ensure!(socket.hear().await?.contains("message_too_big") && socket.hear().await? == "41", "closed");
+    socket.expect_end().await
+}
+
+/// The answer may be lost: the server does not read what it refuses, and closes.
+async fn expect_too_large(polling: &Polling<'_>, body: String) -> Result<()> {
+    let answer = polling.post(body).await;
+    ensure!(answer.as_ref().map_or(true, |answer| answer.status == 413), "{answer:?}");
+    polling.expect_gone().await.map(drop)
 }
 
 async fn a_second_poll_closes_the_connection(stack: &mut Stack) -> Result<()> {
