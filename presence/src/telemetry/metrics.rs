@@ -2,6 +2,7 @@
 //!
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
+use super::Forwarded;
 use crate::{event::Poison, ports::peers::Answer};
 use presence_api::lesson::Code;
 use presence_core::{app::Kind, close::Reason, drain::Cause, time::UnixMicros};
@@ -207,6 +208,8 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
+    forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
+    pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
     pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
@@ -215,6 +218,11 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub lesson_state_up: Gauge = Gauge::default(), "lesson_state_up", "1 while the lesson state is reachable";
+    pub app_sockets_restored: Counter = Counter::default(),
+        "app_sockets_restored", "Sockets of apps written again, which the lesson state had lost";
+    pub app_sockets_ended: Counter = Counter::default(),
+        "app_sockets_ended", "Sockets of apps ended in the lesson state, which nobody answered for";
     pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
     analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
     pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
@@ -265,6 +273,9 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
+        for ended in Forwarded::ALL {
+            show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
+        }
         for result in [Upgrade::Done, Upgrade::GivenUp] {
             show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
         }
@@ -302,6 +313,10 @@ impl Metrics {
     /// `None`: no answer came in time.
     pub fn peer_ask(&self, answer: Option<Answer>) {
         self.peer_asks.get_or_create(&answer_label(answer)).inc();
+    }
+
+    pub fn forward(&self, ended: Forwarded) {
+        self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }).inc();
     }
 
     pub fn refuse(&self, cause: Refusal) {

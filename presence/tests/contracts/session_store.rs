@@ -18,3 +18,4 @@ mod replicas;
 mod schemas;
 mod sqlite;
 pub(crate) mod stage;
+mod whereabouts;
