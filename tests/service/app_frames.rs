@@ -4,7 +4,7 @@
 mod frames;
 
 use frames::{Frames, Told};
-use presence_tests::{Lesson, Result, Stack, Way, ensure, reference::Reference, scenarios};
+use presence_tests::{Lesson, Person, Result, Stack, Way, ensure, reference::Reference, scenarios};
 
 scenarios! {
     full: both_servers_answer_with_the_same_frames;
@@ -14,15 +14,17 @@ scenarios! {
 const ON_PURPOSE: &[(&str, &str, &str)] = &[];
 
 async fn both_servers_answer_with_the_same_frames(stack: &mut Stack) -> Result<()> {
+    stack.use_redis().await?;
     let server = stack.start().await?;
-    let lesson = stack.classroom("lesson");
-    stack.add_lesson(Lesson { id: &lesson, org: "school", room: None }).await?;
+    let (lesson, org) = (stack.classroom("lesson"), stack.classroom("school"));
+    stack.add_lesson(Lesson { id: &lesson, org: &org, room: None }).await?;
+    let teacher = Person::teacher("t-1", &org);
     let reference = Reference::start(stack.folder()).await?;
     let (mut wrong, mut used) = (vec![], vec![]);
     for way in Way::ALL {
         for (name, script) in frames::SCRIPTS {
-            let ours = script(Frames::with(&server, server.public, way, &lesson)).await?;
-            let theirs = script(Frames::with(&server, reference.address, way, &lesson)).await?;
+            let ours = script(Frames::with(&server, server.public, way, &lesson, &teacher)).await?;
+            let theirs = script(Frames::with(&server, reference.address, way, &lesson, &teacher)).await?;
             compare(&format!("{name} by {way:?}"), &ours, &theirs, &mut used, &mut wrong);
         }
     }

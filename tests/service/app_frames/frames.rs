@@ -28,13 +28,22 @@ pub(super) struct Frames {
     to: SocketAddr,
     way: Way,
     lesson: String,
+    /// Of an org of this test alone.
+    teacher: Person,
     told: Vec<Told>,
 }
 
 impl Frames {
     /// `server` makes the tokens, wherever they are shown.
-    pub(super) fn with(server: &Server, to: SocketAddr, way: Way, lesson: &str) -> Self {
-        Self { server: server.clone(), to, way, lesson: lesson.to_owned(), told: vec![] }
+    pub(super) fn with(server: &Server, to: SocketAddr, way: Way, lesson: &str, teacher: &Person) -> Self {
+        Self {
+            server: server.clone(),
+            to,
+            way,
+            lesson: lesson.to_owned(),
+            teacher: teacher.clone(),
+            told: vec![],
+        }
     }
 
     fn opening(&self, person: &Person) -> Result<Opening> {
@@ -57,7 +66,7 @@ impl Frames {
     }
 
     async fn connect_and_leave(mut self) -> Result<Vec<Told>> {
-        let mut app = self.connect(&teacher()).await?;
+        let mut app = self.connect(&self.teacher).await?;
         app.say("41").await?;
         app.hang_up().await?;
         app.drain().await?;
@@ -66,10 +75,10 @@ impl Frames {
     }
 
     async fn acknowledgements(mut self) -> Result<Vec<Told>> {
-        let teacher = teacher();
+        let (teacher, other) = (self.teacher.clone(), Person::student("s-1", &self.teacher.org));
         let mut app = self.connect(&teacher).await?;
         app.ask("join_lesson", &teacher.joining("nowhere")).await?;
-        app.ask("join_lesson", &student("s-1").joining(&self.lesson)).await?;
+        app.ask("join_lesson", &other.joining(&self.lesson)).await?;
         app.ask("join_lesson", &json!({ "role": "teacher" })).await?;
         app.ask("join_lesson", &json!("lesson")).await?;
         app.emit("nothing_known", &json!({})).await?;
@@ -77,15 +86,15 @@ impl Frames {
         app.ask("join_lesson", &teacher.joining(&self.lesson)).await?;
         app.ask("log_out", &teacher.logging_out()).await?;
         app.emit("log_out", &teacher.logging_out()).await?;
-        app.ask("log_out", &student("s-1").logging_out()).await?;
+        app.ask("log_out", &other.logging_out()).await?;
         self.tell(&app);
         Ok(self.told)
     }
 
     async fn events(mut self) -> Result<Vec<Told>> {
-        let (teacher, org) = (teacher(), "school");
-        let mut manager = self.connect(&Person::manager("m-1", org)).await?;
-        let mut hub = self.connect(&Person::hub("h-1", org)).await?;
+        let (teacher, org) = (self.teacher.clone(), self.teacher.org.clone());
+        let mut manager = self.connect(&Person::manager("m-1", &org)).await?;
+        let mut hub = self.connect(&Person::hub("h-1", &org)).await?;
         let mut app = self.connect(&teacher).await?;
         app.ask("log_out", &teacher.logging_out()).await?;
         manager.expect_event("log_out").await?;
@@ -97,7 +106,7 @@ impl Frames {
     }
 
     async fn refused(mut self) -> Result<Vec<Told>> {
-        let opening = self.opening(&teacher())?.without("auth");
+        let opening = self.opening(&self.teacher)?.without("auth");
         let mut app = App::knock("nobody", self.to, &opening).await?;
         app.ask_in(&opening).await?;
         app.expect_refused().await?;
@@ -106,18 +115,18 @@ impl Frames {
     }
 
     async fn another_namespace(mut self) -> Result<Vec<Told>> {
-        let mut app = self.connect(&teacher()).await?;
+        let mut app = self.connect(&self.teacher).await?;
         app.say("40/admin,").await?;
         app.expect_refused().await?;
         // The connection lives.
-        app.ask("log_out", &teacher().logging_out()).await?;
+        app.ask("log_out", &self.teacher.logging_out()).await?;
         self.tell(&app);
         Ok(self.told)
     }
 
     async fn an_event_before_its_connect(mut self) -> Result<Vec<Told>> {
-        let mut app = App::knock("hasty", self.to, &self.opening(&teacher())?).await?;
-        app.emit("join_lesson", &teacher().joining(&self.lesson)).await?;
+        let mut app = App::knock("hasty", self.to, &self.opening(&self.teacher)?).await?;
+        app.emit("join_lesson", &self.teacher.joining(&self.lesson)).await?;
         app.drain().await?;
         self.tell(&app);
         Ok(self.told)
@@ -125,9 +134,9 @@ impl Frames {
 
     async fn no_packets(mut self) -> Result<Vec<Told>> {
         for nonsense in NONSENSE {
-            let mut app = self.connect(&teacher()).await?;
+            let mut app = self.connect(&self.teacher).await?;
             app.say(nonsense).await?;
-            let lives = lives(&mut app).await?;
+            let lives = lives(&mut app, &self.teacher).await?;
             self.told.push(format!("{nonsense:?}: the connection {}", if lives { "lives" } else { "ends" }));
         }
         Ok(self.told)
@@ -146,8 +155,8 @@ impl Frames {
 }
 
 /// Whether the connection survives what was said last: whatever comes behind it is answered, or the end comes.
-async fn lives(app: &mut App) -> Result<bool> {
-    let Ok(id) = app.emit_for_ack("log_out", &teacher().logging_out()).await else { return Ok(false) };
+async fn lives(app: &mut App, who: &Person) -> Result<bool> {
+    let Ok(id) = app.emit_for_ack("log_out", &who.logging_out()).await else { return Ok(false) };
     loop {
         match app.next().await? {
             Heard::Packet(packet) if packet.id == Some(id) => return Ok(true),
@@ -225,12 +234,4 @@ fn bare(value: &Value) -> String {
         Value::Array(all) => format!("[{}]", all.iter().map(bare).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),
     }
-}
-
-fn teacher() -> Person {
-    Person::teacher("t-1", "school")
-}
-
-fn student(user: &str) -> Person {
-    Person::student(user, "school")
 }

@@ -9,7 +9,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-const ORG: &str = "school-1";
 const ROOM: &str = "room-9";
 /// Of the student who has one.
 const SEAT: &str = "7";
@@ -44,6 +43,8 @@ pub(super) struct Day {
     library: Library,
     way: Way,
     lesson: String,
+    /// Of this test alone: what concerns an org is told to all replicas on the NATS server that tests share.
+    org: String,
     hub: Person,
     manager: Person,
     teacher: Person,
@@ -62,8 +63,9 @@ impl Day {
         library: Library,
         way: Way,
     ) -> Result<Self> {
-        let lesson = stack.classroom("lesson");
-        stack.add_lesson(Lesson { id: &lesson, org: ORG, room: Some(ROOM) }).await?;
+        let (lesson, org) = (stack.classroom("lesson"), stack.classroom("school"));
+        let elsewhere = stack.classroom("elsewhere");
+        stack.add_lesson(Lesson { id: &lesson, org: &org, room: Some(ROOM) }).await?;
         stack.add_seat(&lesson, "p-1", SEAT).await?;
         Ok(Self {
             keys,
@@ -72,12 +74,13 @@ impl Day {
             library,
             way,
             lesson,
-            hub: Person::hub("h-1", ORG),
-            manager: Person::manager("m-1", ORG),
-            teacher: Person::teacher("t-1", ORG),
-            student: Person::student("s-1", ORG),
-            participant: Person::student("p-1", ORG),
-            strangers: [Person::hub("h-2", "elsewhere"), Person::teacher("t-2", "elsewhere")],
+            hub: Person::hub("h-1", &org),
+            manager: Person::manager("m-1", &org),
+            teacher: Person::teacher("t-1", &org),
+            student: Person::student("s-1", &org),
+            participant: Person::student("p-1", &org),
+            strangers: [Person::hub("h-2", &elsewhere), Person::teacher("t-2", &elsewhere)],
+            org,
         })
     }
 
@@ -106,7 +109,7 @@ impl Day {
         self.expect_names(&[]).await?;
         let manager = self.manager.clone();
         let sid = self.connect(&manager).await?;
-        let key = format!("manager:org_{ORG}_user_{}", manager.user);
+        let key = format!("manager:org_{}_user_{}", self.org, manager.user);
         self.expect_user(&key, &manager, &sid, None).await?;
         self.keys.expect_ttl(&key, None).await?;
         self.expect_names(&[&key]).await
@@ -241,10 +244,10 @@ impl Day {
             self.apps.disconnect(&person.user).await?;
         }
         self.keys.expect_absent(&self.key("student")).await?;
-        let manager = format!("manager:org_{ORG}_user_{}", self.manager.user);
+        let manager = format!("manager:org_{}_user_{}", self.org, self.manager.user);
         let (seat, room) = (self.key("seat"), self.key("room"));
         let users = [&self.teacher, &self.student, &self.participant, &teacher].map(|it| it.user.clone());
-        let alive = format!("alive:org_elsewhere_user_{}", teacher.user);
+        let alive = format!("alive:org_{}_user_{}", teacher.org, teacher.user);
         let mut left = vec![manager, seat, room, alive];
         left.extend(users);
         self.expect_names(&left.iter().map(String::as_str).collect::<Vec<_>>()).await?;
@@ -315,7 +318,7 @@ impl Day {
     }
 
     fn alive(&self) -> String {
-        format!("alive:org_{ORG}_user_{}", self.teacher.user)
+        format!("alive:org_{}_user_{}", self.org, self.teacher.user)
     }
 
     /// One of the lesson's.
