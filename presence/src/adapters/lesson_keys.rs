@@ -41,6 +41,15 @@ impl Keys {
         self.members_of(kind).map(|members| members + lesson.as_str())
     }
 
+    /// Ours: whose socket it is that others see in a lesson.
+    pub(super) fn owners_of(&self, kind: Kind) -> Option<String> {
+        kind.joins_lessons().then(|| format!("{}presence:lesson_{kind}_", self.prefix))
+    }
+
+    pub(super) fn owners(&self, kind: Kind, lesson: &ClassroomId) -> Option<String> {
+        self.owners_of(kind).map(|owners| owners + lesson.as_str())
+    }
+
     pub(super) fn seats(&self, lesson: &ClassroomId) -> String {
         format!("{}lesson_seat_{lesson}", self.prefix)
     }
@@ -122,6 +131,7 @@ mod tests {
             keys.sockets(ReplicaId(1)),
             keys.replicas(),
             keys.sockets_of(&socket),
+            keys.owners(Kind::Teacher, &"math".parse().unwrap()).unwrap(),
             keys.ended(&socket.sid),
             keys.recovery(&"p".parse().unwrap()),
             keys.probe(),

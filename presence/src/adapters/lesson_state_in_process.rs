@@ -78,6 +78,11 @@ impl InProcessLessonState {
         *state = State { table: Table::new(MOST_KEYS), sockets: BTreeMap::new(), of_users: HashMap::new() };
     }
 
+    /// Who is in a lesson, and whose sockets those are.
+    fn lesson(&self, kind: Kind, lesson: &ClassroomId) -> Option<(String, String)> {
+        self.keys.members(kind, lesson).zip(self.keys.owners(kind, lesson))
+    }
+
     fn alive(&self, socket: &AppSocket) -> Option<String> {
         (socket.kind == Kind::Teacher).then(|| self.keys.alive(&socket.org_id, &socket.user_id))
     }
@@ -123,20 +128,38 @@ impl State {
         Known { before: self.table.exists(key), lesson }
     }
 
+    /// Of a user's sockets, those that are meant: whether all came earlier; `None`: there are none.
+    fn are_earlier(&self, of: &str, login_time: i64, meant: impl Fn(&SocketId) -> bool) -> Option<bool> {
+        let sockets = self.of_users.get(of).into_iter().flatten();
+        let mut meant = sockets.filter(|(sid, _)| meant(sid)).map(|(_, at)| *at < login_time).peekable();
+        meant.peek().is_some().then(|| meant.all(|earlier| earlier))
+    }
+
     /// Whether a user's key is to name this socket: it names none, or one that came before it.
     fn is_latest(&self, user: &str, of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
         let Some(now) = self.table.field(user, "sid") else { return true };
-        let theirs = self
-            .of_users
-            .get(of)
-            .and_then(|sockets| sockets.iter().find(|(other, _)| other.as_str() == now).map(|(_, at)| *at));
-        now == sid.as_str() || theirs.is_some_and(|at| at < login_time)
+        now == sid.shown().as_str()
+            || self.are_earlier(of, login_time, |other| other.shown().as_str() == now) == Some(true)
+    }
+
+    /// Whether a lesson's entry is another socket's, which came no earlier.
+    fn is_theirs(&self, owner: Option<&str>, of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
+        owner.filter(|owner| *owner != sid.as_str()).is_some_and(|owner| {
+            self.are_earlier(of, login_time, |other| other.as_str() == owner) == Some(false)
+        })
+    }
+
+    fn enter_lesson(&mut self, (members, owners): (&str, &str), socket: &AppSocket) {
+        let user = socket.user_id.as_str();
+        self.table.write(members, [(user, socket.sid.shown().as_str())]);
+        self.table.write(owners, [(user, socket.sid.as_str())]);
     }
 }
 
-fn identity(socket: &AppSocket) -> [(&'static str, &str); 4] {
+fn identity(socket: &AppSocket) -> [(&'static str, String); 4] {
     let AppSocket { sid, user_id, org_id, role, .. } = socket;
-    [("sid", sid.as_str()), ("client_id", user_id.as_str()), ("role", role), ("org_id", org_id.as_str())]
+    let sid = sid.shown().to_string();
+    [("sid", sid), ("client_id", user_id.to_string()), ("role", role.clone()), ("org_id", org_id.to_string())]
 }
 
 #[async_trait]
@@ -151,7 +174,7 @@ impl LessonState for InProcessLessonState {
         let mut known = Known::default();
         if let Some(user) = self.keys.user(socket) {
             known = state.known(&user);
-            known.before &= state.table.field(&user, "sid") != Some(socket.sid.as_str());
+            known.before &= state.table.field(&user, "sid") != Some(socket.sid.shown().as_str());
             state.table.write(&user, identity(socket));
             state.table.keep(&user);
         }
@@ -164,8 +187,8 @@ impl LessonState for InProcessLessonState {
     }
 
     async fn join(&self, replica: ReplicaId, socket: &AppSocket, entry: &Entry) -> Result<Known, Fault> {
-        let names = self.keys.members(socket.kind, &entry.lesson).zip(self.keys.user(socket));
-        let Some((members, user)) = names else {
+        let names = self.lesson(socket.kind, &entry.lesson).zip(self.keys.user(socket));
+        let Some(((members, owners), user)) = names else {
             return Err(Fault::failed("the lesson state", format!("a {} joins no lesson", socket.kind)));
         };
         let mut state = self.lock();
@@ -178,8 +201,9 @@ impl LessonState for InProcessLessonState {
             entered.lesson = Some(entry.lesson.clone());
         }
         state.make_seats(&self.keys.seats(&entry.lesson), entry.seats);
-        state.table.write(&members, [(socket.user_id.as_str(), socket.sid.as_str())]);
+        state.enter_lesson((&members, &owners), socket);
         state.table.expire(&members, LESSON_TTL);
+        state.table.expire(&owners, LESSON_TTL);
         let known = state.known(&user);
         let is_named = state.table.field(&user, "sid").is_some();
         state.table.write(&user, [("lesson_id", entry.lesson.as_str())]);
@@ -205,7 +229,9 @@ impl LessonState for InProcessLessonState {
         left: Option<&RecoveryId>,
     ) -> Result<Option<Ended>, Fault> {
         let mut state = self.lock();
-        if let Some(pid) = left {
+        let of = self.keys.sockets_of(socket);
+        let takes_up = |other: &SocketId| *other != socket.sid && other.shown() == socket.sid.shown();
+        if let Some(pid) = left.filter(|_| state.are_earlier(&of, 0, takes_up).is_none()) {
             state.table.remove(&self.keys.recovery(pid));
         }
         let (ended, sid) = (self.keys.ended(&socket.sid), &socket.sid);
@@ -215,12 +241,13 @@ impl LessonState for InProcessLessonState {
         }
         state.table.set(&ended, "1".to_owned());
         state.table.expire(&ended, ENDED_TTL);
-        let was_latest = state.forget_of_user(&self.keys.sockets_of(socket), sid);
+        let was_latest = state.forget_of_user(&of, sid);
         let lesson = entered.and_then(|entered| entered.lesson);
-        if let Some(members) = lesson.as_ref().and_then(|lesson| self.keys.members(socket.kind, lesson))
-            && state.table.field(&members, socket.user_id.as_str()) == Some(sid.as_str())
+        if let Some((members, owners)) = lesson.as_ref().and_then(|lesson| self.lesson(socket.kind, lesson))
+            && state.table.field(&owners, socket.user_id.as_str()) == Some(sid.as_str())
         {
             state.table.remove_field(&members, socket.user_id.as_str());
+            state.table.remove_field(&owners, socket.user_id.as_str());
         }
         if let Some(alive) = self.alive(socket).filter(|alive| was_latest && state.table.exists(alive)) {
             state.table.write(&alive, [("state", "disconnect")]);
@@ -247,9 +274,8 @@ impl LessonState for InProcessLessonState {
             return Ok(());
         }
         state.enter(replica, entered, (of.clone(), login_time));
-        let mut is_latest = false;
         if let Some(user) = self.keys.user(socket) {
-            is_latest = state.is_latest(&user, &of, (&socket.sid, login_time));
+            let is_latest = state.is_latest(&user, &of, (&socket.sid, login_time));
             if is_latest {
                 state.table.write(&user, identity(socket));
             }
@@ -267,12 +293,15 @@ impl LessonState for InProcessLessonState {
             state.table.keep(&alive);
         }
         let Some(lesson) = lesson else { return Ok(()) };
-        if let Some(members) = self.keys.members(socket.kind, lesson) {
-            if is_latest || state.table.field(&members, socket.user_id.as_str()).is_none() {
-                state.table.write(&members, [(socket.user_id.as_str(), socket.sid.as_str())]);
+        if let Some((members, owners)) = self.lesson(socket.kind, lesson) {
+            let owner = state.table.field(&owners, socket.user_id.as_str());
+            if !state.is_theirs(owner, &of, (&socket.sid, login_time)) {
+                state.enter_lesson((&members, &owners), socket);
             }
-            if !state.table.expires(&members) {
-                state.table.expire(&members, LESSON_TTL);
+            for key in [members, owners] {
+                if !state.table.expires(&key) {
+                    state.table.expire(&key, LESSON_TTL);
+                }
             }
             state.make_seats(&self.keys.seats(lesson), seats);
         }

@@ -2,6 +2,8 @@
 //! composition root names one.
 //! The ports, on real things. An adapter sees ports, never flows, doors or the hub; only the composition root names one.
 
+pub mod analytics_mixpanel;
+pub mod analytics_none;
 pub mod authn_jwt;
 pub mod authz_allow;
 mod authz_cache;

@@ -85,6 +85,7 @@ pub struct Ended {
 
 /// Contract: each of these is one atomic step, and may be repeated after an unknown outcome. Where a key that a step writes is
 /// of another type than ours, the step fails and writes nothing.
+/// What others read of a socket is `SocketId::shown`; a connection that was taken up and its former one are two sockets.
 /// - `connect` enters the socket under the replica, and writes the keys of its kind: teacher: `alive:…` and `{user_id}`;
 ///   student: `{user_id}`; manager: `manager:…`; hub: none. An expiry that they had is taken away. It returns what
 ///   was known of the user before, which this socket does not count for.
@@ -95,7 +96,8 @@ pub struct Ended {
 /// - `end` forgets the socket under its replica, and returns `None` where that had been done: whoever gets `Some` tells
 ///   the others. A socket that was lost with its state ends like any other, in no lesson; one that has ended enters
 ///   nothing any more, whatever arrives late. A user's entry in the lesson goes if it is this socket's; of a teacher who
-///   has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too.
+///   has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too,
+///   unless another socket has taken it up.
 /// - `restore` writes again what `connect` and `join` had written, where it is lost; it never takes anything from a
 ///   later socket of the same user, and does nothing for one that has ended. What it writes of a lesson has a day to live;
 ///   an `alive:…` that says `disconnect` is put right, and one that a log-out removed before the loss comes back.

@@ -219,6 +219,14 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub lesson_state_up: Gauge = Gauge::default(), "lesson_state_up", "1 while the lesson state is reachable";
+    pub app_sockets_restored: Counter = Counter::default(),
+        "app_sockets_restored", "Sockets of apps written again, which the lesson state had lost";
+    pub app_sockets_ended: Counter = Counter::default(),
+        "app_sockets_ended", "Sockets of apps ended in the lesson state, which nobody answered for";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
     upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
     app_refusals: Family<ByCause, Counter> = Family::default(),
@@ -316,6 +324,15 @@ impl Metrics {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
     }
 
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
+    }
+
     /// How many apps of this kind are in.
     pub fn app_sockets(&self, kind: Kind) -> Gauge {
         self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).clone()
@@ -334,21 +351,17 @@ impl Metrics {
         self.app_notices.get_or_create(&notice_label(everywhere)).inc();
     }
 
-    pub fn upgrade(&self, result: Upgrade) {
-        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
-    }
-
-    /// So many requests of Engine.IO were not served.
-    pub fn app_refused(&self, cause: &'static str, count: u64) {
-        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
-    }
-
     pub fn drain_told(&self, cause: Cause, count: u64) {
         self.drain_told.get_or_create(&ByReason { reason: cause.as_str() }).inc_by(count);
     }
 
     pub fn poison(&self, poison: Poison, count: u64) {
         self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
+    }
+
+    /// Where reports are counted that were dropped for a reason: one of a closed set.
+    pub fn analytics_dropped(&self, reason: &'static str) -> Counter {
+        self.analytics_dropped.get_or_create_owned(&ByReason { reason })
     }
 
     /// `route` is the route's pattern, never the path itself.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests stand on fails like a test")]
 
+mod analytics;
+mod analytics_double;
 mod bus;
 mod bus_auth;
 mod bus_faults;

@@ -112,6 +112,7 @@ impl Scripts {
             socket.user_id.as_str().into(),
             socket.role.as_str().into(),
             socket.org_id.as_str().into(),
+            shown(socket),
         ];
         Step { script: &self.connect, keys: names, args }
     }
@@ -126,7 +127,7 @@ impl Scripts {
     ) -> Option<Step<'a>> {
         let members = keys.members(socket.kind, &entry.lesson)?;
         let mut names = vec![keys.sockets(replica), keys.ended(&socket.sid), keys.user(socket)?, members];
-        names.push(keys.seats(&entry.lesson));
+        names.extend([keys.owners(socket.kind, &entry.lesson)?, keys.seats(&entry.lesson)]);
         let recovery = entry.recovery.as_ref().map_or_else(String::new, |(pid, recovery)| {
             names.push(keys.recovery(pid));
             serde_json::to_string(recovery).expect("a recovery has string keys and finite numbers")
@@ -142,6 +143,7 @@ impl Scripts {
             socket.user_id.as_str().into(),
             socket.role.as_str().into(),
             socket.org_id.as_str().into(),
+            shown(socket),
         ];
         Some(Step { script: &self.join, keys: names, args })
     }
@@ -162,6 +164,8 @@ impl Scripts {
             alive(keys, socket).unwrap_or_default().into(),
             left.map(|pid| keys.recovery(pid)).unwrap_or_default().into(),
             keys.members_of(socket.kind).unwrap_or_default().into(),
+            keys.owners_of(socket.kind).unwrap_or_default().into(),
+            shown(socket),
         ];
         Step { script: &self.end, keys: own(keys, replica, socket), args }
     }
@@ -176,6 +180,7 @@ impl Scripts {
     ) -> Step<'a> {
         let Entered { socket, lesson } = entered;
         let members = lesson.as_ref().and_then(|lesson| keys.members(socket.kind, lesson));
+        let owners = lesson.as_ref().and_then(|lesson| keys.owners(socket.kind, lesson));
         let args = vec![
             replica.to_string().into(),
             socket.sid.as_str().into(),
@@ -192,6 +197,8 @@ impl Scripts {
             lesson.as_ref().map_or("", ClassroomId::as_str).into(),
             seats.to_string().into(),
             seconds(LESSON_TTL),
+            owners.unwrap_or_default().into(),
+            shown(socket),
         ];
         Step { script: &self.restore, keys: own(keys, replica, socket), args }
     }
@@ -200,6 +207,10 @@ impl Scripts {
 /// Ours, that most steps begin with.
 fn own(keys: &Keys, replica: ReplicaId, socket: &AppSocket) -> Vec<String> {
     vec![keys.sockets(replica), keys.replicas(), keys.sockets_of(socket), keys.ended(&socket.sid)]
+}
+
+fn shown(socket: &AppSocket) -> Cow<'static, str> {
+    socket.sid.shown().as_str().to_owned().into()
 }
 
 fn alive(keys: &Keys, socket: &AppSocket) -> Option<String> {

@@ -28,7 +28,7 @@ pub use talk::Talk;
 use super::{admission::Admission, gate::Permit, websocket::Limits};
 use crate::{
     config::public::OriginPolicy, engine::Engine, event::Tongue, lifecycle::serve::Peer, runner::Terms,
-    telemetry::metrics,
+    runner::run, telemetry::metrics,
 };
 use axum::{
     Router,
@@ -192,6 +192,14 @@ fn cors(policy: OriginPolicy) -> CorsLayer {
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT])
         .expose_headers([RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
+}
+
+/// Connections that talk Socket.IO.
+pub fn talking(engine: &Arc<Engine>) -> Box<Begin> {
+    let (engine, terms) = (engine.clone(), terms(engine));
+    Box::new(move |connection, opening, permit| {
+        Box::pin(run(engine.clone(), terms, (connection, Talk::new(opening)), permit))
+    })
 }
 
 /// What sockets of this door live by.

@@ -3,7 +3,7 @@
 use super::stage::{
     A, B, DAY, HOUR, Stage, assert_lives, entry, fields, on_every_lesson_state, recovery, socket,
 };
-use presence::ports::lesson_state::{Ended, Entry};
+use presence::ports::lesson_state::{AppSocket, Ended, Entered, Entry};
 use presence_core::app::Kind;
 use std::time::Duration;
 
@@ -15,7 +15,9 @@ on_every_lesson_state!(
     of_two_sockets_the_one_that_stays_keeps_its_teacher_here,
     a_teacher_is_told_apart_by_org_and_kind,
     whoever_comes_back_is_here_again,
+    a_connection_taken_up_is_seen_as_before_and_ends_by_itself,
     a_recovery_goes_with_those_who_leave,
+    a_connection_that_was_taken_up_ends_and_nothing_is_seen_of_it,
     what_is_lost_ends_like_any_other_and_once,
     whoever_has_ended_enters_nothing_any_more,
     that_a_socket_ended_is_forgotten_in_time,
@@ -139,7 +141,7 @@ async fn whoever_has_ended_enters_nothing_any_more(stage: &Stage) {
     stage.state.end(A, &ann, None).await.unwrap();
     stage.connect(&ann, 1).await;
     stage.join(&ann, "math").await;
-    let entered = presence::ports::lesson_state::Entered { socket: ann, lesson: None };
+    let entered = Entered { socket: ann, lesson: None };
     stage.state.restore(A, &entered, 1, 3).await.unwrap();
     assert_eq!(stage.everything().await, [].into());
     assert_eq!(stage.state.replicas().await.unwrap(), []);
@@ -153,4 +155,53 @@ async fn that_a_socket_ended_is_forgotten_in_time(stage: &Stage) {
     let ours: Vec<_> =
         stage.names().await.into_iter().filter(|name| name.starts_with("presence:ended")).collect();
     assert_eq!(ours, [""; 0]);
+}
+
+async fn a_connection_taken_up_is_seen_as_before_and_ends_by_itself(stage: &Stage) {
+    // As long as the door's own.
+    let id = |letter: &str| letter.repeat(22).parse::<presence_core::ids::SocketId>().unwrap();
+    let mut first = socket(Kind::Teacher, "ann");
+    first.sid = id("a");
+    let again = AppSocket { sid: first.sid.taken_up(&id("b")), ..first.clone() };
+    for joined_before_the_end in [true, false] {
+        stage.flush().await;
+        stage.connect(&first, 1).await;
+        stage.join(&first, "math").await;
+        let before = stage.everything().await;
+        stage.state.connect(B, &again, 1).await.unwrap();
+        if joined_before_the_end {
+            stage.state.join(B, &again, &entry("math")).await.unwrap();
+        }
+        assert!(!stage.state.end(A, &first, None).await.unwrap().unwrap().was_latest);
+        assert_eq!(stage.hash("lesson_teacher_math").await.is_some(), joined_before_the_end);
+        stage.state.join(B, &again, &entry("math")).await.unwrap();
+        assert_eq!(stage.everything().await, before);
+        assert!(stage.state.end(B, &again, None).await.unwrap().unwrap().was_latest);
+        assert_eq!(stage.hash("lesson_teacher_math").await, None);
+    }
+}
+
+async fn a_connection_that_was_taken_up_ends_and_nothing_is_seen_of_it(stage: &Stage) {
+    let former = AppSocket { sid: "s".repeat(22).parse().unwrap(), ..socket(Kind::Teacher, "ann") };
+    let later = AppSocket { sid: former.sid.taken_up(&"t".repeat(22).parse().unwrap()), ..former.clone() };
+    let pid: presence_core::ids::RecoveryId = "pid".parse().unwrap();
+    for (replica, socket) in [(A, &former), (B, &later)] {
+        stage.state.connect(replica, socket, 1).await.unwrap();
+        let kept = recovery(socket, &"math".parse().unwrap());
+        let entry = Entry { recovery: Some((pid.clone(), kept)), ..entry("math") };
+        stage.state.join(replica, socket, &entry).await.unwrap();
+        assert_eq!(stage.hash("ann").await.unwrap().0["sid"], former.sid.as_str());
+        assert_eq!(stage.hash("lesson_teacher_math").await.unwrap().0["ann"], former.sid.as_str());
+    }
+    let before = stage.everything().await;
+    let ended = stage.state.end(A, &former, Some(&pid)).await.unwrap().unwrap();
+    assert!(!ended.was_latest);
+    assert_eq!(stage.everything().await, before);
+    assert!(stage.state.recovery(&pid).await.unwrap().is_some());
+    let entered = Entered { socket: later.clone(), lesson: Some("math".parse().unwrap()) };
+    stage.flush().await;
+    stage.state.restore(B, &entered, 1, 3).await.unwrap();
+    assert_eq!(stage.everything().await, before);
+    assert!(stage.state.end(B, &later, Some(&pid)).await.unwrap().unwrap().was_latest);
+    assert_eq!(stage.hash("lesson_teacher_math").await, None);
 }

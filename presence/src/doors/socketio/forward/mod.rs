@@ -18,7 +18,11 @@ pub use arriving::internal_routes;
 
 use super::refusal::Refusal;
 use crate::{
-    config::Config, config::store::StoreUrl, engine::Engine, lifecycle::serve::Peer, telemetry::{Counted, Forwarded},
+    config::Config,
+    config::store::StoreUrl,
+    engine::Engine,
+    lifecycle::serve::Peer,
+    telemetry::{Counted, Forwarded},
 };
 use axum::{
     body::Body,
