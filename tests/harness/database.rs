@@ -74,6 +74,7 @@ pub(crate) fn psql(url: &Url, sql: &str) -> Result<String> {
 pub fn address(url: &Url) -> Result<SocketAddr> {
     let addresses = url.socket_addrs(|| match url.scheme() {
         "nats" => Some(4222),
+        "redis" => Some(6379),
         _ => Some(5432),
     });
     let first = addresses.ok().and_then(|addresses| addresses.first().copied());

@@ -44,3 +44,14 @@ pub fn nats() -> Result<Url> {
     let text = required("PRESENCE_TEST_NATS", "the URL of a JetStream server")?;
     text.parse().context("PRESENCE_TEST_NATS is no URL")
 }
+
+/// The URL of a Redis, which tests share.
+pub fn redis() -> Result<Url> {
+    let text = required("PRESENCE_TEST_REDIS", "the URL of a Redis")?;
+    text.parse().context("PRESENCE_TEST_REDIS is no URL")
+}
+
+/// Redis's binary, for scenarios that need one of their own.
+pub fn redis_server() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_REDIS_SERVER", "the redis-server binary")?))
+}

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod agent;
+pub mod app;
 pub mod cluster;
 pub mod crowd;
 pub mod database;
@@ -16,6 +17,8 @@ pub mod gossip;
 pub mod history;
 pub mod http;
 pub mod judge;
+pub mod keys;
+pub mod lessons;
 pub mod link;
 pub mod log;
 pub mod nats_server;
@@ -23,6 +26,7 @@ pub mod postgres_server;
 pub mod process;
 pub mod publisher;
 pub mod raw;
+pub mod redis_server;
 pub mod scenario;
 pub mod server;
 pub mod socket;
@@ -34,9 +38,12 @@ pub mod witness;
 
 pub use agent::Agent;
 pub use anyhow::{Context, Error, Result, bail, ensure};
+pub use app::{App, Heard, Opening, Person, Way};
 pub use cluster::Cluster;
 pub use database::Database;
 pub use history::History;
+pub use keys::Keys;
+pub use lessons::Lesson;
 pub use link::{Link, Mode};
 pub use raw::Raw;
 pub use server::Server;

@@ -52,6 +52,10 @@ impl Server {
         .await
     }
 
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     pub fn token(&self, account: &str) -> Result<String> {
         self.tokens.of(account)
     }

@@ -104,6 +104,15 @@ impl Stack {
         self.folder.path()
     }
 
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.folder().join("data")
+    }
+
+    /// Keeps a link to the end of the servers behind it.
+    pub(crate) fn keep(&mut self, link: &Link) {
+        self.links.push(link.clone());
+    }
+
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
     }

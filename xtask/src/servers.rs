@@ -38,14 +38,16 @@ impl Servers {
         let nats = nats::start(&folder, &nats_server)?;
         let redis = redis::start(&folder, &redis_server)?;
         println!("servers: PostgreSQL, NATS and Redis run ({:.1} s)", started.elapsed().as_secs_f64());
-        let presence = workspace.built("debug", "presence");
+        let built = |name| workspace.built("debug", name).display().to_string();
         let env = vec![
             ("PRESENCE_TEST_POSTGRES", format!("postgres://postgres@127.0.0.1:{}/postgres", postgres.port)),
             ("PRESENCE_TEST_PG_BIN", postgres_bin.display().to_string()),
             ("PRESENCE_TEST_NATS", format!("nats://127.0.0.1:{}", nats.port)),
             ("PRESENCE_TEST_NATS_SERVER", nats_server.display().to_string()),
             ("PRESENCE_TEST_REDIS", format!("redis://127.0.0.1:{}", redis.port)),
-            ("PRESENCE_TEST_BIN", presence.display().to_string()),
+            ("PRESENCE_TEST_REDIS_SERVER", redis_server.display().to_string()),
+            ("PRESENCE_TEST_BIN", built("presence")),
+            ("PRESENCE_TEST_REFERENCE", built("presence-reference")),
             ("PRESENCE_TEST_CACHE", tools::cache()?.display().to_string()),
         ];
         Ok(Self { _running: vec![postgres, nats, redis], folder, env })
@@ -63,20 +65,22 @@ impl Servers {
 /// `cargo xtask servers`: until Ctrl-C, or for as long as a command runs.
 pub(crate) fn run(workspace: &Workspace, command: &[String]) -> Result<ExitCode> {
     let servers = Servers::start(workspace)?;
-    let Some((program, args)) = command.split_first() else {
-        for (name, value) in &servers.env {
-            println!("export {name}='{value}'");
+    let (program, args) = command.split_first().map_or((None, command), |(it, rest)| (Some(it), rest));
+    let mut guest = Command::new(program.map_or("", String::as_str));
+    guest.args(args);
+    servers.tell(&mut guest);
+    tools::tell_of_languages(workspace, &mut guest);
+    if program.is_none() {
+        for (name, value) in guest.get_envs() {
+            println!("export {}='{}'", name.display(), value.unwrap_or_default().display());
         }
-        println!("# PRESENCE_TEST_BIN is built by: cargo build --workspace --bin presence");
+        println!("# what BIN and REFERENCE name is built by: cargo build --workspace --bins");
         println!("# until Ctrl-C");
         while process::check_interrupted().is_ok() {
             std::thread::sleep(Duration::from_millis(100));
         }
         return Ok(ExitCode::SUCCESS);
-    };
-    let mut guest = Command::new(program);
-    guest.args(args);
-    servers.tell(&mut guest);
+    }
     let status = process::run_guest(&mut guest)?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

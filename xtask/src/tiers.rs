@@ -26,10 +26,10 @@ const TIERS: &[Tier] = &[
     Tier { name: "simulation", run: |run| run.simulation() },
     // One suite per port against every adapter, with real PostgreSQL and NATS.
     Tier { name: "contracts", run: |run| run.target("contracts") },
-    // Real `presence` processes.
-    Tier { name: "service", run: |run| run.processes("service", &[]) },
+    // Real `presence` processes, and real clients of other languages.
+    Tier { name: "service", run: |run| run.processes("service", &[], tools::tell_of_languages) },
     // Three of them, and faults: in a run of all tiers those that do not take long, named the whole matrix.
-    Tier { name: "chaos", run: |run| run.processes("chaos", &[":short:", "book::"]) },
+    Tier { name: "chaos", run: |run| run.processes("chaos", &[":short:", "book::"], |_, _| ()) },
     // The WebSocket conformance suite.
     Tier { name: "autobahn", run: |run| autobahn::run(run.workspace, run.filter) },
     // To come, a row each: cluster (real Kubernetes), browser (the real SDK).
@@ -37,6 +37,9 @@ const TIERS: &[Tier] = &[
 
 /// For the tests of one tier, without building them.
 const LIMIT: Duration = Duration::from_mins(40);
+
+/// Tells tests of more than the servers.
+type Tell = fn(&Workspace, &mut Command);
 
 /// What the tiers of one run share.
 struct Run<'a> {
@@ -130,24 +133,26 @@ impl Run<'_> {
     }
 
     /// A target whose tests start `presence` processes; where tiers were not named, only what `short` says of it.
-    fn processes(&mut self, name: &str, short: &[&str]) -> Result<Tally> {
+    fn processes(&mut self, name: &str, short: &[&str], tell: Tell) -> Result<Tally> {
         let mut build = self.workspace.cargo();
-        process::run(build.args(["build", "--quiet", "--workspace", "--bin", "presence"]))?;
+        let bins = ["--bin", "presence", "--bin", "presence-reference"];
+        process::run(build.args(["build", "--quiet", "--workspace"]).args(bins))?;
         let short: Vec<String> = short.iter().map(|&part| part.to_owned()).collect();
         let filter = if self.named { self.filter.to_vec() } else { short };
-        self.select(name, &filter)
+        self.select(name, &filter, tell)
     }
 
     /// An integration test target of that name, wherever in the workspace, with the servers.
     fn target(&mut self, name: &str) -> Result<Tally> {
-        self.select(name, self.filter)
+        self.select(name, self.filter, |_, _| ())
     }
 
-    fn select(&mut self, name: &str, filter: &[String]) -> Result<Tally> {
+    fn select(&mut self, name: &str, filter: &[String], tell: Tell) -> Result<Tally> {
         let select = ["--test".to_owned(), name.to_owned()];
         self.build(&select)?;
         let mut tests = self.cargo_test(&select);
         self.servers()?.tell(&mut tests);
+        tell(self.workspace, &mut tests);
         count(tests, filter)
     }
 

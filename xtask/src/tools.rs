@@ -6,14 +6,19 @@ pub(crate) mod apt;
 pub(crate) mod autobahn;
 pub(crate) mod cargo_deny;
 pub(crate) mod nats;
+pub(crate) mod node;
+pub(crate) mod python;
 
 use std::fs::{File, TryLockError};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::workspace::Workspace;
 
 /// The cache: `$PRESENCE_XTASK_CACHE`, else below `$XDG_CACHE_HOME`, else below `~/.cache`.
 pub(crate) fn cache() -> Result<PathBuf> {
@@ -43,6 +48,62 @@ pub(crate) fn lock_cache() -> Result<File> {
         }
         process::check_interrupted()?;
         std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Makes sure of Node and Python with their packages, and tells a command of them. A language that cannot be had is said
+/// so, and whatever needs it fails.
+pub(crate) fn tell_of_languages(workspace: &Workspace, command: &mut Command) {
+    match node::Node::ensure(workspace) {
+        Ok(node) => node.tell(command),
+        Err(error) => println!("no JavaScript: {error:#}"),
+    }
+    match python::Python::ensure(workspace) {
+        Ok(python) => python.tell(command),
+        Err(error) => println!("no Python: {error:#}"),
+    }
+}
+
+/// Packages of another language, as committed files pin them, in a folder of the cache that is named after them.
+pub(crate) struct Pinned {
+    pub(crate) home: PathBuf,
+    /// Name and text of each.
+    pub(crate) files: Vec<(String, String)>,
+}
+
+impl Pinned {
+    /// What the files say, for this version of the language.
+    pub(crate) fn read(workspace: &Workspace, language: &str, paths: &[&str], version: &str) -> Result<Self> {
+        let read = |path: &&str| {
+            let full = workspace.root.join(path);
+            let text = std::fs::read_to_string(&full).with_context(|| format!("read {path}"))?;
+            let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((name, text))
+        };
+        let files = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut hasher = DefaultHasher::new();
+        (version, &files).hash(&mut hasher);
+        Ok(Self { home: cache()?.join(format!("{language}-{:016x}", hasher.finish())), files })
+    }
+
+    /// Written last: a folder without it is left from an install that was broken off.
+    fn mark(&self) -> PathBuf {
+        self.home.join("complete")
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.mark().exists()
+    }
+
+    pub(crate) fn complete(&self) -> Result<()> {
+        std::fs::write(self.mark(), "").context("mark the install as complete")
+    }
+
+    pub(crate) fn make_home_anew(&self) -> Result<()> {
+        if self.home.exists() {
+            std::fs::remove_dir_all(&self.home).with_context(|| format!("remove {}", self.home.display()))?;
+        }
+        std::fs::create_dir_all(&self.home).with_context(|| format!("make {}", self.home.display()))
     }
 }
 

@@ -43,6 +43,8 @@ const RULES: &[Rule] = &[
         tests: &[],
         only: None,
     },
+    // It is compared with presence, and shares nothing with it.
+    Rule { package: "presence-reference", ours: &[], tests: &[], only: None },
     Rule { package: "xtask", ours: &[], tests: &[], only: None },
 ];
 

@@ -1,4 +1,4 @@
-//! What comes as Debian packages: PostgreSQL, Redis, and what dependencies are built with. Finds their programs;
+//! What comes as Debian packages: PostgreSQL, Redis, other languages where there are none, and what dependencies are built with. Finds their programs;
 //! installs the packages when it may (as root). Installing must not start a server of the system: the tests start their own.
 
 use std::fs;
@@ -17,6 +17,18 @@ pub(crate) fn postgres_bin() -> Result<PathBuf> {
 
 pub(crate) fn redis_server() -> Result<PathBuf> {
     ensure("redis-server", || tools::in_path("redis-server"))
+}
+
+pub(crate) fn node() -> Result<()> {
+    ensure("nodejs npm", || tools::in_path("node").and(tools::in_path("npm"))).map(drop)
+}
+
+pub(crate) fn python() -> Result<()> {
+    ensure("python3 python3-venv", || {
+        let venv = ["-c", "import venv, ensurepip"];
+        process::probe(Command::new("/usr/bin/python3").args(venv)).map(|_| PathBuf::new())
+    })
+    .map(drop)
 }
 
 /// The allocator is built with it; a C compiler is there wherever Rust is.
