@@ -87,8 +87,7 @@ mod tests {
 
     #[test]
     fn deliveries_are_timed_and_a_missing_one_is_disorder() {
-        let (mut ear, mut counted, mut out) =
-            (AgentEar::default(), Counted::default(), Outcome::default());
+        let (mut ear, mut counted, mut out) = (AgentEar::default(), Counted::default(), Outcome::default());
         for number in [4, 5, 7, 8] {
             ear.hear_text(&frame(number), &mut counted, 12, &mut out);
         }

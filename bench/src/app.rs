@@ -128,7 +128,9 @@ mod tests {
         let entered = r#"42["event",{"id":{"entity_type":"agent"}},"8"]"#;
         let (counted, out) = heard(&mut AppEar::default(), &[&event, entered]);
         assert_eq!((counted.latencies, out.parts().1), (vec![7], None));
-        for end in ["41", "1", r#"44{"message":"no"}"#, r#"430[{"status":"ERROR"}]"#, r#"42["terminated",{}]"#] {
+        for end in
+            ["41", "1", r#"44{"message":"no"}"#, r#"430[{"status":"ERROR"}]"#, r#"42["terminated",{}]"#]
+        {
             assert_eq!(heard(&mut AppEar::default(), &[end]).1.parts().1, Some(end));
         }
     }

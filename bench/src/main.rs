@@ -33,7 +33,9 @@ mod witness;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use scenarios::{apps_fanout, apps_idle, apps_join, connect, fanout, idle, kill, races, rolling, slow, storm};
+use scenarios::{
+    apps_fanout, apps_idle, apps_join, connect, fanout, idle, kill, races, rolling, slow, storm,
+};
 use std::{process::ExitCode, sync::LazyLock, time::Instant};
 
 /// Benchmarks of presence.

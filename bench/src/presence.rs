@@ -67,7 +67,8 @@ impl Presence {
 
     /// Signs tokens as this server does.
     pub(crate) fn mint(&self) -> Result<Mint> {
-        let args = ["token", "--account", "student", "--audience", AUDIENCE, "--org", ORG, "--role", "student"];
+        let args =
+            ["token", "--account", "student", "--audience", AUDIENCE, "--org", ORG, "--role", "student"];
         let template = command(&self.home.program, &args, &self.home.settings)?;
         Mint::like(template.trim(), &self.home.folder.path().join("token-key.pem"))
     }

@@ -28,10 +28,17 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Where ticks go.
 #[derive(Debug, Clone)]
 pub(crate) enum Line {
-    Nats { server: String, classroom: String },
+    Nats {
+        server: String,
+        classroom: String,
+    },
     Bare(SocketAddr),
     /// A teacher of a Socket.IO server that says what it is asked to say to a room.
-    Apps { address: SocketAddr, token: Arc<str>, room: String },
+    Apps {
+        address: SocketAddr,
+        token: Arc<str>,
+        room: String,
+    },
 }
 
 enum Wire {

@@ -50,7 +50,11 @@ pub(crate) struct Server {
 enum Runs {
     Presence(Box<Presence>),
     /// Fields are dropped in this order: the process ends before what it uses is removed.
-    Reference { process: Process, _database: Database, _folder: TempDir },
+    Reference {
+        process: Process,
+        _database: Database,
+        _folder: TempDir,
+    },
 }
 
 impl Server {
@@ -133,13 +137,16 @@ fn command(contender: Contender) -> Result<Launch> {
         )?;
         return Ok((program.into(), vec![], vec![]));
     }
-    let modules = std::env::var("PRESENCE_TEST_NODE_MODULES").context(
-        "PRESENCE_TEST_NODE_MODULES is not set: it is the folder of the npm packages (`cargo xtask bench` sets it)",
-    )?;
+    let variable = |name: &str, what: &str| {
+        std::env::var(name)
+            .with_context(|| format!("{name} is not set: it is {what} (`cargo xtask bench` sets it)"))
+    };
+    let node = variable("PRESENCE_TEST_NODE", "the program of Node")?;
+    let modules = variable("PRESENCE_TEST_NODE_MODULES", "the folder of the npm packages")?;
     let script = Path::new("tests/reference/node/server.cjs");
     let script = script.canonicalize().with_context(|| format!("find {}", script.display()))?;
     let env = vec![("NODE_PATH", modules), ("NODE_ENV", "production".into())];
-    Ok((PathBuf::from("node"), vec![script.display().to_string()], env))
+    Ok((node.into(), vec![script.display().to_string()], env))
 }
 
 /// It says where it listens, in a line of its own: `listening 41234`.

@@ -29,8 +29,7 @@ pub(crate) struct Speaker {
 impl Speaker {
     pub(crate) async fn connect(address: SocketAddr, token: &str, room: &str) -> Result<Self> {
         let (tcp, early) = handshake::open(address, &app::path("teacher", token)).await?;
-        let mut speaker =
-            Self { tcp, scanner: Scanner::default(), room: room.to_owned(), connected: false };
+        let mut speaker = Self { tcp, scanner: Scanner::default(), room: room.to_owned(), connected: false };
         speaker.hear(&early).await?;
         speaker.tcp.write_all(&masked_text(b"40")).await.context("ask to be let in")?;
         let let_in = async {

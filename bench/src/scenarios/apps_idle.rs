@@ -20,6 +20,9 @@ const PER_LESSON: usize = 10;
 /// From the last one's entry to the look. Each was pinged once by then (every 25 s), so what that leaves is in it.
 const SETTLE: Duration = Duration::from_secs(30);
 
+/// Until an empty server is looked at: what starting up took has been given back by then.
+const START_UP: Duration = Duration::from_secs(10);
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long, default_value_t = 10_000)]
@@ -61,12 +64,17 @@ async fn measure(
 ) -> Result<()> {
     let lessons = apps.div_ceil(PER_LESSON);
     let server = Server::start(contender, services, lessons).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(START_UP).await;
     let empty = server.process().memory()?;
     let mut crowd = Crowd::new(server.target());
     let lesson = |number| in_lessons.then(|| format!("bench-{}", number % lessons));
     let entry = crowd.visit(server.visitors(apps, lesson)?, IN_FLIGHT).await?;
-    say(&format!("{}: {} apps in {:.1} s; settling", contender.name(), entry.agents, entry.took.as_secs_f64()));
+    say(&format!(
+        "{}: {} apps in {:.1} s; settling",
+        contender.name(),
+        entry.agents,
+        entry.took.as_secs_f64()
+    ));
     let (started, cpu) = (Instant::now(), server.process().cpu()?);
     tokio::time::sleep(SETTLE).await;
     let cpu = (server.process().cpu()? - cpu) / (started.elapsed().as_secs_f64() / 60.0);
