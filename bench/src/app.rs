@@ -84,7 +84,7 @@ impl Ear for AppEar {
             self.opened = true;
         } else if text.starts_with(b"40") {
             self.connected = true;
-        } else if text.starts_with(br#"430[{"status":"SUCCESS""#) {
+        } else if is_success(text) {
             self.joined = true;
         } else if text == b"6" || text.starts_with(br#"42["event""#) {
             // Engine.IO's noop.
@@ -93,6 +93,12 @@ impl Ear for AppEar {
             out.end(quoted());
         }
     }
+}
+
+/// Whether it is the acknowledgement that grants what was asked for. In which order its keys stand is the server's choice.
+fn is_success(text: &[u8]) -> bool {
+    const SUCCESS: &[u8] = br#""status":"SUCCESS""#;
+    text.starts_with(b"430[") && text.windows(SUCCESS.len()).any(|window| window == SUCCESS)
 }
 
 #[cfg(test)]
@@ -114,7 +120,7 @@ mod tests {
         assert!(ear.opened && !ear.connected);
         heard(&mut ear, &[r#"40{"sid":"y"}"#]);
         assert!(ear.connected && !ear.joined);
-        let (_, out) = heard(&mut ear, &[r#"430[{"status":"SUCCESS","data":{}}]"#, "2"]);
+        let (_, out) = heard(&mut ear, &[r#"430[{"data":{},"status":"SUCCESS"}]"#, "2"]);
         assert!(ear.joined);
         assert_eq!(out.parts(), (&masked_text(b"3")[..], None));
     }
