@@ -55,3 +55,23 @@ pub fn redis() -> Result<Url> {
 pub fn redis_server() -> Result<PathBuf> {
     Ok(PathBuf::from(required("PRESENCE_TEST_REDIS_SERVER", "the redis-server binary")?))
 }
+
+/// The binary of the reference server.
+pub fn reference() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_REFERENCE", "the presence-reference binary")?))
+}
+
+/// Node, 20 or later.
+pub fn node() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_NODE", "the node binary")?))
+}
+
+/// Where the npm packages of `tests/clients/node` are.
+pub fn node_modules() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_NODE_MODULES", "a folder of npm packages")?))
+}
+
+/// A Python that has the packages of `tests/clients/python`.
+pub fn python() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_PYTHON", "a Python with python-socketio")?))
+}

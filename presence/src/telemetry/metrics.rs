@@ -68,6 +68,49 @@ impl Refusal {
     }
 }
 
+/// How a request for a connection that another replica holds ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Forwarded {
+    /// The owner answered.
+    Answered,
+    /// The owner answered an upgrade: a tunnel leads to it.
+    Tunnelled,
+    /// Nobody knows an owner that lives.
+    Gone,
+    /// The owner takes no connection.
+    Unreachable,
+    /// Who answers there does not let us in, or is not the owner.
+    Refused,
+    /// No whole answer came, or none in time.
+    Unanswered,
+    /// This replica lets go, and begins no tunnel.
+    Draining,
+}
+
+impl Forwarded {
+    pub const ALL: [Self; 7] = [
+        Self::Answered,
+        Self::Tunnelled,
+        Self::Gone,
+        Self::Unreachable,
+        Self::Refused,
+        Self::Unanswered,
+        Self::Draining,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Tunnelled => "tunnelled",
+            Self::Gone => "gone",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -166,6 +209,8 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
+    forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
+    pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
     pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
@@ -211,6 +256,9 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
+        for ended in Forwarded::ALL {
+            show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
+        }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
         }
@@ -232,6 +280,10 @@ impl Metrics {
     /// `None`: no answer came in time.
     pub fn peer_ask(&self, answer: Option<Answer>) {
         self.peer_asks.get_or_create(&answer_label(answer)).inc();
+    }
+
+    pub fn forward(&self, ended: Forwarded) {
+        self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }).inc();
     }
 
     pub fn refuse(&self, cause: Refusal) {

@@ -18,3 +18,4 @@ mod replicas;
 mod schemas;
 mod sqlite;
 mod stage;
+mod whereabouts;
