@@ -1,4 +1,4 @@
-//! Bodies of the internal HTTP API that operate a replica, as in section 5 of `docs/PROTOCOL.md`.
+//! Bodies of the internal HTTP API that operate a replica, as in section 6 of `docs/PROTOCOL.md`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

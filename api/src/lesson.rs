@@ -41,6 +41,68 @@ pub struct Problem {
     pub message: Cow<'static, str>,
 }
 
+/// The `code` of a `Problem`: THE table of why a classroom app does not get what it asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// A field is missing, of the wrong type or outside its grammar; the message names it.
+    BadRequest,
+    /// More than an event may hold.
+    TooLarge,
+    /// The token is not one this service trusts for now.
+    Unauthenticated,
+    /// It is not for this client to ask.
+    Forbidden,
+    /// The token is good, but not for this.
+    AccessDenied,
+    /// The socket is in a lesson.
+    AlreadyJoined,
+    LessonNotFound,
+    /// The same user joined the same lesson from elsewhere at the same moment.
+    Replaced,
+    /// Not now: try again.
+    Unavailable,
+    /// A fault of the server; its log has the details.
+    InternalServerError,
+    /// An event that is acknowledged came without a callback.
+    NoAcknowledgement,
+}
+
+impl Code {
+    pub const ALL: [Self; 11] = [
+        Self::BadRequest,
+        Self::TooLarge,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::AccessDenied,
+        Self::AlreadyJoined,
+        Self::LessonNotFound,
+        Self::Replaced,
+        Self::Unavailable,
+        Self::InternalServerError,
+        Self::NoAcknowledgement,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::TooLarge => "too_large",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::AccessDenied => "access_denied",
+            Self::AlreadyJoined => "already_joined",
+            Self::LessonNotFound => "lesson_not_found",
+            Self::Replaced => "replaced",
+            Self::Unavailable => "unavailable",
+            Self::InternalServerError => "internal_server_error",
+            Self::NoAcknowledgement => "no_acknowledgement",
+        }
+    }
+}
+
+/// The `data` of an acknowledgement that says no more than that it was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
 /// What whoever joins a lesson learns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {

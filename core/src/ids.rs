@@ -121,7 +121,8 @@ text_id! {
     OrgId, "org_id", ORG, is_org_id
 }
 text_id! {
-    /// One classroom app's connection, by the name that others may know: made of 128 random bits.
+    /// One classroom app's connection: made of 128 random bits, which is what others see of it. One that was taken up again
+    /// has 128 bits of its own behind those.
     SocketId, "sid", WORD, is_word
 }
 text_id! {
@@ -146,6 +147,23 @@ impl AgentId {
     /// The one way an agent id comes from a token and a client's own label.
     pub fn new(label: &AgentLabel, account: &Account, audience: &Audience) -> Self {
         Self(format!("{label}.{account}.{audience}").into())
+    }
+}
+
+/// Characters of 128 bits in base64.
+const SHOWN: usize = 22;
+
+impl SocketId {
+    /// What others see: the same for a connection and for those that took it up.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        Self(self.0.get(..SHOWN).map_or_else(|| self.0.clone(), Into::into))
+    }
+
+    /// Of a connection that takes this one up; `own` is its own.
+    #[must_use]
+    pub fn taken_up(&self, own: &Self) -> Self {
+        Self(format!("{}{}", self.shown(), own.shown()).into())
     }
 }
 
@@ -223,6 +241,15 @@ mod tests {
         for bad in ["web", "web.x", "web..x", "web.x.", ".a.b", "we b.a.b", "web.a b.c", "web.йй.ж"] {
             assert!(bad.parse::<AgentId>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_socket_that_was_taken_up_is_seen_as_before_and_is_another() {
+        let id = |letter: &str| letter.repeat(SHOWN).parse::<SocketId>().unwrap();
+        let again = id("a").taken_up(&id("b")).taken_up(&id("c"));
+        assert_eq!(again.as_str(), format!("{}{}", id("a"), id("c")));
+        assert_eq!((again.shown(), id("a").shown()), (id("a"), id("a")));
+        assert!(again.as_str().parse::<SocketId>().is_ok());
     }
 
     #[test]

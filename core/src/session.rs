@@ -297,6 +297,8 @@ impl Live {
                 self.heard = now;
                 self.pong_by = None;
             }
+            // Told to go, and unable to keep this socket until it has another one: it is on its way there.
+            Input::PeerClosed if self.told && !rules.follows => return self.lose(None, now, rules, now),
             Input::PeerClosed => return self.leave(Reason::Normal, now),
             Input::Malformed(reason) | Input::Violation(reason) => return self.leave(reason, now),
             Input::Evicted => return self.leave(Reason::Replaced, now),

@@ -50,6 +50,30 @@ fn a_clean_close_leaves_at_once() {
 }
 
 #[test]
+fn a_client_that_does_not_follow_is_closed_when_it_is_its_time_and_its_session_waits_for_it() {
+    let rules = Rules { follows: false, ..RULES };
+    let told = |input| {
+        let mut session = live(NEVER);
+        assert_eq!(session.step(input, &rules, Time(10)), [Effect::Tell(Reason::Terminated)]);
+        session
+    };
+    for input in [Input::Drain { until: Time(9_000), after: 40 }, Input::Shed { after: 40 }] {
+        let mut closed = told(input);
+        assert_eq!(closed.step(Input::Tick, &rules, Time(49)), []);
+        let effects = closed.step(Input::Tick, &rules, Time(50));
+        assert_eq!(effects, [Effect::Detach, Effect::Close(Reason::Terminated)]);
+        // One that goes by itself, as it was told, closes first and connects then.
+        let mut gone = told(input);
+        assert_eq!(gone.step(Input::PeerClosed, &rules, Time(20)), [Effect::Detach]);
+        for session in [&mut closed, &mut gone] {
+            assert!(session.has_no_socket() && !session.is_gone());
+            assert_eq!(session.step(Input::Replaced, &rules, Time(60)), []);
+            assert!(session.is_gone());
+        }
+    }
+}
+
+#[test]
 fn a_broken_connection_waits_for_its_agent_and_then_leaves_as_of_the_break() {
     let mut session = live(NEVER);
     assert_eq!(session.step(Input::Broken, &RULES, Time(3)), [Effect::Detach]);

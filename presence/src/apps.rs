@@ -61,6 +61,16 @@ impl Present {
         self.lock().contains_key(sid)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketId, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -26,6 +26,8 @@ pub enum Heard {
     Request,
     /// It asks for nothing, and shows that the client is there.
     Nothing,
+    /// It is answered with this frame at once, and changes nothing: also before the client is in.
+    Reply(Bytes),
     /// The client says good-bye.
     Goodbye,
     /// It ends the socket.
@@ -66,7 +68,7 @@ pub struct Seated {
 /// Who serves: this replica, under the fence of when the request was heard, for the socket of this mailbox.
 #[derive(Debug, Clone, Copy)]
 pub struct Desk<'a> {
-    pub engine: &'a Engine,
+    pub engine: &'a Arc<Engine>,
     pub fence: Fence,
     pub mailbox: &'a Arc<Mailbox>,
 }
@@ -78,6 +80,8 @@ pub struct Words {
     pub reconnect_after_ms: Option<u64>,
     /// Of `terminated`: why this replica lets go.
     pub reason: Option<&'static str>,
+    /// The socket is closed right behind it.
+    pub closes: bool,
 }
 
 pub trait Conversation: Send {

@@ -10,6 +10,7 @@ use crate::{
     flows::release::release,
     hub::{Command, Mailbox, Seat},
     ledger::{Guest, Line},
+    telemetry::Counted,
     transport::{Broken, Incoming, Outgoing, Transport},
 };
 use bytes::Bytes;
@@ -20,7 +21,6 @@ use presence_core::{
     session::{Effect, Effects, Input, Rules, Session},
     time::Time,
 };
-use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -32,6 +32,9 @@ use tokio::time::{Instant, Sleep};
 
 /// How long a client may take to answer our close frame before the connection is simply dropped.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many answers may wait for a client that is not in yet.
+const REPLIES_BEFORE: usize = 16;
 
 /// What a door gives to all of its sockets.
 #[derive(Debug, Clone, Copy)]
@@ -211,12 +214,25 @@ impl<T: Transport, C: Conversation> Socket<T, C> {
                 Input::Request
             }
             Heard::Nothing => Input::Frame,
+            Heard::Reply(frame) => self.reply(frame),
             Heard::Goodbye => Input::PeerClosed,
             Heard::Malformed(malformed) => {
                 self.words.detail = Some(malformed.detail);
                 Input::Malformed(malformed.reason)
             }
         }
+    }
+
+    /// A client that asks and does not read is closed: one that is in as any slow reader.
+    fn reply(&mut self, frame: Bytes) -> Input {
+        if self.seat.is_some() || self.guest.is_some() {
+            self.mailbox.push(frame);
+        } else if self.first.len() < REPLIES_BEFORE {
+            self.first.push_back(Outgoing::Text(frame));
+        } else {
+            return Input::Violation(Reason::PolicyViolation);
+        }
+        Input::Frame
     }
 
     /// Moves what waits into the transport, and the transport's buffer onto the wire.
@@ -253,6 +269,7 @@ impl<T: Transport, C: Conversation> Socket<T, C> {
                     self.left = !reason.reconnect();
                     // What still waits is not for a client that is being closed.
                     self.first.clear();
+                    self.words.closes = true;
                     self.say(reason);
                     self.first.push_back(Outgoing::Close(reason));
                     closing = true;
@@ -344,22 +361,6 @@ impl<T: Transport, C: Conversation> Socket<T, C> {
                 Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping | Incoming::Pong => {}
             }
         }
-    }
-}
-
-/// A seat that is counted for as long as it is taken.
-struct Counted(Gauge);
-
-impl Counted {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

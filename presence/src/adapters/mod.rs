@@ -2,6 +2,8 @@
 //! composition root names one.
 //! The ports, on real things. An adapter sees ports, never flows, doors or the hub; only the composition root names one.
 
+pub mod analytics_mixpanel;
+pub mod analytics_none;
 pub mod authn_jwt;
 pub mod authz_allow;
 mod authz_cache;
@@ -12,6 +14,10 @@ pub mod bus_in_process;
 pub mod bus_nats;
 pub mod clock_system;
 pub mod crypto;
+mod lesson_keys;
+pub mod lesson_state_in_process;
+pub mod lesson_state_redis;
+pub mod notices_alone;
 mod outbound;
 pub mod peers_alone;
 mod recent;

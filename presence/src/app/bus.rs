@@ -4,6 +4,7 @@ use crate::{
     adapters::{
         bus_in_process::{self, InProcessBus},
         bus_nats::{Auth, NatsBus, Options, Servers, StreamOptions, Tls},
+        notices_alone::NoNotices,
         peers_alone::NoPeers,
     },
     cli::Failure,
@@ -14,7 +15,7 @@ use crate::{
     },
     event::Body,
     lifecycle::monitor::Poisons,
-    ports::{bus::Bus, clock::Clock, peers::Peers},
+    ports::{bus::Bus, clock::Clock, notices::Notices, peers::Peers},
     telemetry::Metrics,
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -23,6 +24,8 @@ use std::sync::Arc;
 pub(super) struct OpenBus {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) peers: Arc<dyn Peers>,
+    #[expect(dead_code, reason = "for the flows of the Socket.IO door")]
+    pub(super) notices: Arc<dyn Notices>,
     /// Keeps the bus prepared, where that takes something.
     pub(super) run: Option<BoxFuture<'static, ()>>,
     pub(super) poison: Poisons,
@@ -42,8 +45,13 @@ pub(super) async fn open(
             let options = bus_in_process::Options { event_body, ..bus_in_process::Options::default() };
             let bus = Arc::new(InProcessBus::new(options, &*clock));
             let counted = bus.clone();
-            let peers = Arc::new(NoPeers);
-            Ok(OpenBus { bus, peers, run: None, poison: Box::new(move || counted.poison_counts().collect()) })
+            Ok(OpenBus {
+                bus,
+                peers: Arc::new(NoPeers),
+                notices: Arc::new(NoNotices),
+                run: None,
+                poison: Box::new(move || counted.poison_counts().collect()),
+            })
         }
         BusUrl::Nats(servers) => {
             let options = options(config, servers, event_body);
@@ -53,6 +61,7 @@ pub(super) async fn open(
             let (counted, running) = (bus.clone(), bus.clone());
             Ok(OpenBus {
                 peers: Arc::new(bus.peers(metrics.peer_garbage.clone())),
+                notices: Arc::new(bus.notices(metrics.notice_garbage.clone())),
                 bus: Arc::new(bus),
                 run: Some(async move { running.run().await }.boxed()),
                 poison: Box::new(move || counted.poison_counts().collect()),

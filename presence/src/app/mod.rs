@@ -2,6 +2,8 @@
 //!
 //! The only place that names concrete adapters. `serve` is the whole life of the process.
 
+#[expect(dead_code, reason = "for the flows of the Socket.IO door")]
+mod analytics;
 mod bus;
 mod commands;
 mod identity;

@@ -11,6 +11,7 @@ use crate::{
     lifecycle::monitor::Count,
     ports::{
         Fault,
+        lessons::Lessons,
         session_store::{Audit, Finding, Store},
     },
 };
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct OpenStore {
     pub(super) store: Arc<dyn Store>,
+    #[expect(dead_code, reason = "for the flows of the Socket.IO door")]
+    pub(super) lessons: Arc<dyn Lessons>,
     /// Performs what is asked of the store.
     pub(super) run: BoxFuture<'static, ()>,
     pub(super) statements: Count,
@@ -53,13 +56,13 @@ async fn open_once(config: &Config) -> Result<OpenStore, schema::Error> {
                 ..PostgresOptions::new(url.expose())
             };
             let (store, run) = PostgresStore::open(&options).await?;
-            let counted = store.clone();
-            Ok(OpenStore { store, run, statements: Box::new(move || counted.statements()) })
+            let (lessons, counted) = (store.clone(), store.clone());
+            Ok(OpenStore { store, lessons, run, statements: Box::new(move || counted.statements()) })
         }
         StoreUrl::Sqlite(path) => {
             let (store, run) = SqliteStore::open(&SqliteOptions::new(path)).await?;
-            let counted = store.clone();
-            Ok(OpenStore { store, run, statements: Box::new(move || counted.statements()) })
+            let (lessons, counted) = (store.clone(), store.clone());
+            Ok(OpenStore { store, lessons, run, statements: Box::new(move || counted.statements()) })
         }
     }
 }

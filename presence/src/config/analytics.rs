@@ -14,6 +14,8 @@ pub struct Analytics {
     /// The base of the API: `/track` is posted to. Without it nobody is told.
     #[schemars(example = "https://api.mixpanel.com")]
     pub url: Option<HttpUrl>,
+    /// Permits an http:// URL of another machine. Whom it tells of, and the token, can then be read on the way.
+    pub allow_http: bool,
     /// The project's token.
     #[schemars(example = "a long random word")]
     pub token: Option<Secret>,
@@ -27,7 +29,7 @@ pub struct Analytics {
     pub flush_interval: Period,
     /// How long a request may take.
     pub timeout: Period,
-    /// For how long a batch that is refused for now is tried again.
+    /// For how long a batch that cannot be had now is tried again; then it is dropped and counted.
     pub patience: Period,
 }
 
@@ -35,6 +37,7 @@ impl Default for Analytics {
     fn default() -> Self {
         Self {
             url: None,
+            allow_http: false,
             token: None,
             token_file: None,
             queue: 10_000,
@@ -54,6 +57,9 @@ impl Analytics {
         report.within("analytics.flush_interval", self.flush_interval, Period::millis(10)..=Period::secs(60));
         report.within("analytics.timeout", self.timeout, Period::millis(100)..=Period::secs(60));
         report.within("analytics.patience", self.patience, Period::secs(0)..=Period::secs(3600));
+        if self.url.as_ref().is_some_and(|url| !self.allow_http && !url.is_private()) {
+            report.bad("analytics.url", "http:// to another machine, and analytics.allow_http is not set");
+        }
         if self.url.is_some() != self.token.is_some() {
             let missing = if self.url.is_some() { "analytics.token" } else { "analytics.url" };
             report.bad(missing, "missing: the one is of no use without the other");

@@ -5,6 +5,7 @@ pub mod attendance;
 pub mod connect;
 pub mod count_agents;
 pub mod evict;
+pub mod lesson;
 pub mod let_go;
 pub mod list_agents;
 pub mod release;

@@ -45,7 +45,8 @@ impl Orgs {
             }
         };
         let packet = packet(notice.name(), &body, None);
-        channel.values().filter(|mailbox| mailbox.push(packet.clone())).count()
+        // One whose connection broke waits only for the end of its grace: nothing is kept for it.
+        channel.values().filter(|mailbox| mailbox.has_socket() && mailbox.push(packet.clone())).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, Listeners> {

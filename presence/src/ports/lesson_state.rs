@@ -14,6 +14,11 @@ use std::{fmt::Debug, time::Duration};
 pub const LESSON_TTL: Duration = Duration::from_hours(24);
 /// How long it is known that a teacher was there.
 pub const ALIVE_TTL: Duration = Duration::from_hours(1);
+/// How long it is known of a socket that it has ended: for longer than anybody sleeps who might end it again.
+pub const ENDED_TTL: Duration = Duration::from_hours(1);
+/// How long the sockets of a user are known after the latest of them came. They are forgotten as they end; this is for
+/// those that never do.
+pub const SOCKETS_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// A classroom app's socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,24 +79,31 @@ pub struct Entered {
 pub struct Ended {
     /// The lesson it was in.
     pub lesson: Option<ClassroomId>,
-    /// It was the user's latest socket: nobody came back under another one in the meantime.
+    /// The user has no other socket as this kind of client of this org: nobody came back in the meantime.
     pub was_latest: bool,
 }
 
-/// Contract: each of these is one atomic step, and may be repeated after an unknown outcome.
+/// Contract: each of these is one atomic step, and may be repeated after an unknown outcome. Where a key that a step writes is
+/// of another type than ours, the step fails and writes nothing.
+/// What others read of a socket is `SocketId::shown`; a connection that was taken up and its former one are two sockets.
 /// - `connect` enters the socket under the replica, and writes the keys of its kind: teacher: `alive:…` and `{user_id}`;
-///   student: `{user_id}`; manager: `manager:…`; hub: none. An expiry that `alive:…` had is taken away. It returns what
-///   was known of the user before.
+///   student: `{user_id}`; manager: `manager:…`; hub: none. An expiry that they had is taken away. It returns what
+///   was known of the user before, which this socket does not count for.
 /// - `join` makes `lesson_seat_…` where it is absent and never changes one that is there; writes `lesson_teacher_…` or
-///   `lesson_student_…` with a day to live, `lesson_id` into `{user_id}`, and with `by_token` `{client_id}` anew with a
-///   day to live. It returns what was known of the user before.
+///   `lesson_student_…` with a day to live, and `lesson_id` into `{user_id}`. With `by_token` it writes `sid`, `client_id`
+///   and `role` into `{user_id}` again and gives it a day to live; the other fields stay. It returns what was known of
+///   the user before. Managers and hubs join nothing: a fault.
 /// - `end` forgets the socket under its replica, and returns `None` where that had been done: whoever gets `Some` tells
-///   the others. A user's entry in the lesson goes if it is this socket's; of a teacher whose latest socket it was,
-///   `alive:…` says so and expires. With `left`, `recovery` is forgotten, too.
+///   the others. A socket that was lost with its state ends like any other, in no lesson; one that has ended enters
+///   nothing any more, whatever arrives late. A user's entry in the lesson goes if it is this socket's; of a teacher who
+///   has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too,
+///   unless another socket has taken it up.
 /// - `restore` writes again what `connect` and `join` had written, where it is lost; it never takes anything from a
-///   later socket of the same user.
+///   later socket of the same user, and does nothing for one that has ended. What it writes of a lesson has a day to live;
+///   an `alive:…` that says `disconnect` is put right, and one that a log-out removed before the loss comes back.
 /// - `room` and `set_room` are `lesson_room_…`.
-/// - `entered` is what is entered under a replica, `replicas` under which there is anything at all.
+/// - `entered` is what is entered under a replica: all that was there all the time; `replicas` under which there is
+///   anything at all.
 #[async_trait]
 pub trait LessonState: Debug + Send + Sync {
     async fn connect(&self, replica: ReplicaId, socket: &AppSocket, login_time: i64) -> Result<Known, Fault>;
@@ -104,7 +116,14 @@ pub trait LessonState: Debug + Send + Sync {
     ) -> Result<Option<Ended>, Fault>;
     /// Removes `alive:…`.
     async fn log_out(&self, org: &OrgId, user: &UserId) -> Result<(), Fault>;
-    async fn restore(&self, replica: ReplicaId, entered: &Entered, login_time: i64) -> Result<(), Fault>;
+    /// `seats`: as in `Entry`.
+    async fn restore(
+        &self,
+        replica: ReplicaId,
+        entered: &Entered,
+        login_time: i64,
+        seats: u16,
+    ) -> Result<(), Fault>;
     async fn recovery(&self, pid: &RecoveryId) -> Result<Option<Recovery>, Fault>;
     async fn room(&self, lesson: &ClassroomId) -> Result<Option<String>, Fault>;
     async fn set_room(&self, lesson: &ClassroomId, room: &str) -> Result<(), Fault>;

@@ -3,7 +3,8 @@
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
 use crate::{event::Poison, ports::peers::Answer};
-use presence_core::{close::Reason, drain::Cause, time::UnixMicros};
+use presence_api::lesson::Code;
+use presence_core::{app::Kind, close::Reason, drain::Cause, time::UnixMicros};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -21,6 +22,25 @@ use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 pub enum Outcome {
     Connected,
     Refused(Reason),
+}
+
+/// How a request of a classroom app ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppOutcome {
+    Done,
+    /// A lost connection was taken up again.
+    Recovered,
+    Refused(Code),
+}
+
+impl AppOutcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Recovered => "recovered",
+            Self::Refused(code) => code.as_str(),
+        }
+    }
 }
 
 /// How a resume ended.
@@ -209,8 +229,12 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
+<<<<<<< HEAD
     forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
     pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
+=======
+    pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
+>>>>>>> state
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
     pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
@@ -218,9 +242,17 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
+    analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
+    pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
+    app_sockets: Family<ByKind, Gauge> = Family::default(), "app_sockets", "Classroom apps that are in, by kind";
+    app_connects: Family<ByOutcome, Counter> = Family::default(), "app_connects", "Connects of classroom apps, by how they ended";
+    lesson_joins: Family<ByOutcome, Counter> = Family::default(), "lesson_joins", "join_lesson, by how it ended";
+    pub app_events_unknown: Counter = Counter::default(), "app_events_unknown", "Events of classroom apps that nobody serves";
+    app_notices: Family<ByKind, Counter> = Family::default(), "app_notices", "Notices told to an org, by whether other replicas heard";
     start_time: Seconds = Seconds::default(), "start_time_seconds", "When the process began, since 1970";
     build: Family<Build, Gauge> = Family::default(), "build_info", "What is running";
 }
@@ -256,8 +288,23 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
+<<<<<<< HEAD
         for ended in Forwarded::ALL {
             show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
+=======
+        for kind in Kind::ALL {
+            self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
+        }
+        for outcome in
+            [AppOutcome::Done, AppOutcome::Recovered].into_iter().chain(Code::ALL.map(AppOutcome::Refused))
+        {
+            let label = ByOutcome { outcome: outcome.as_str() };
+            show(&self.app_connects.get_or_create(&label));
+            show(&self.lesson_joins.get_or_create(&label));
+        }
+        for told in [true, false] {
+            show(&self.app_notices.get_or_create(&notice_label(told)));
+>>>>>>> state
         }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
@@ -290,12 +337,35 @@ impl Metrics {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
     }
 
+    /// How many apps of this kind are in.
+    pub fn app_sockets(&self, kind: Kind) -> Gauge {
+        self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).clone()
+    }
+
+    pub fn app_connect(&self, outcome: AppOutcome) {
+        self.app_connects.get_or_create(&ByOutcome { outcome: outcome.as_str() }).inc();
+    }
+
+    pub fn lesson_join(&self, outcome: AppOutcome) {
+        self.lesson_joins.get_or_create(&ByOutcome { outcome: outcome.as_str() }).inc();
+    }
+
+    /// `everywhere`: other replicas hear it, too.
+    pub fn app_notice(&self, everywhere: bool) {
+        self.app_notices.get_or_create(&notice_label(everywhere)).inc();
+    }
+
     pub fn drain_told(&self, cause: Cause, count: u64) {
         self.drain_told.get_or_create(&ByReason { reason: cause.as_str() }).inc_by(count);
     }
 
     pub fn poison(&self, poison: Poison, count: u64) {
         self.poison.get_or_create(&ByKind { kind: poison.as_str() }).inc_by(count);
+    }
+
+    /// Where reports are counted that were dropped for a reason: one of a closed set.
+    pub fn analytics_dropped(&self, reason: &'static str) -> Counter {
+        self.analytics_dropped.get_or_create_owned(&ByReason { reason })
     }
 
     /// `route` is the route's pattern, never the path itself.
@@ -317,6 +387,10 @@ impl Metrics {
 
 fn answer_label(answer: Option<Answer>) -> ByAnswer {
     ByAnswer { answer: answer.map_or("none", Answer::as_str) }
+}
+
+fn notice_label(everywhere: bool) -> ByKind {
+    ByKind { kind: if everywhere { "everywhere" } else { "here_only" } }
 }
 
 /// From 1 ms to 16 s.
@@ -343,46 +417,4 @@ const fn status_class(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_close_reason_is_there_from_the_start() {
-        let text = Metrics::new(UnixMicros(1_500_000)).text().unwrap();
-        for reason in Reason::ALL {
-            let line = format!("presence_closes_total{{reason=\"{}\"}} 0\n", reason.row().name);
-            assert!(text.contains(&line), "{line}{text}");
-        }
-        assert!(text.contains("presence_start_time_seconds 1.5\n"), "{text}");
-        assert!(text.contains("presence_build_info{version=\""), "{text}");
-        assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn what_happens_is_counted_under_its_label() {
-        let metrics = Metrics::new(UnixMicros(0));
-        metrics.sessions.inc();
-        metrics.connect(Outcome::Refused(Reason::Unauthenticated), Duration::from_millis(3));
-        metrics.close(Reason::SlowConsumer);
-        metrics.refuse(Refusal::AddressCap);
-        metrics.resume(Resumed::Resync);
-        metrics.poison(Poison::Body, 2);
-        metrics.peer_ask(Some(Answer::LetGo));
-        metrics.http("/api/v1/classrooms/{id}/agents", "BREW", 404, Duration::from_secs(1));
-        let text = metrics.text().unwrap();
-        for line in [
-            "presence_sessions 1",
-            "presence_connects_total{outcome=\"unauthenticated\"} 1",
-            "presence_connect_duration_seconds_bucket{le=\"0.004\"} 1",
-            "presence_closes_total{reason=\"slow_consumer\"} 1",
-            "presence_refused_total{cause=\"address_cap\"} 1",
-            "presence_resumes_total{result=\"resync\"} 1",
-            "presence_events_poison_total{kind=\"body\"} 2",
-            "presence_peer_asks_total{answer=\"let_go\"} 1",
-            "presence_peer_asks_total{answer=\"none\"} 0",
-            "presence_http_requests_total{route=\"/api/v1/classrooms/{id}/agents\",method=\"other\",status=\"4xx\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
-    }
-}
+mod tests;

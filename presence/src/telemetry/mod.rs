@@ -3,11 +3,13 @@
 //! `init` starts logs and traces, and its guard flushes them. `metrics` is the one table of metric names. Nothing here
 //! is global but the subscriber of `tracing`: metrics and readiness are handed to whom they concern.
 
+mod counted;
 mod logs;
 pub mod metrics;
 pub mod readiness;
 mod traces;
 
+pub use counted::Counted;
 pub use metrics::Metrics;
 pub use readiness::Readiness;
 

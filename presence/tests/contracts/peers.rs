@@ -204,12 +204,12 @@ async fn who_listens_while_nats_is_away_hears_once_it_is_there() {
 }
 
 /// What docs/PROTOCOL.md says that a user for presence needs, and nothing else.
-const GRANTED: &str = r#"
+pub(crate) const GRANTED: &str = r#"
 authorization { users: [ {
     user: presence, password: "s3cr3t-of-the-test"
     permissions: {
-        publish: ["classroom.*.agent", "$JS.API.>", "presence.peer.>"]
-        subscribe: ["presence.live.>", "presence.peer.>", "_INBOX.>"]
+        publish: ["classroom.*.agent", "$JS.API.>", "presence.peer.>", "presence.notice.v1"]
+        subscribe: ["presence.live.>", "presence.peer.>", "presence.notice.v1", "_INBOX.>"]
         allow_responses: true
     }
 } ] }

@@ -17,5 +17,9 @@ mod releases;
 mod replicas;
 mod schemas;
 mod sqlite;
+<<<<<<< HEAD
 mod stage;
 mod whereabouts;
+=======
+pub(crate) mod stage;
+>>>>>>> state

@@ -1,14 +1,15 @@
 //! The bus on NATS JetStream: one stream, no consumer. The port's contract is in `ports::bus`.
 //!
 //! `connect` keeps the connection, `link` the stream, `publish` sends, `subscription` hears and repairs, `read` reads
-//! by position, `backlog` once for all who ask together; `tracker` and `stream` decide, without doing anything. `peers` asks other replicas over the same
-//! connection.
+//! by position, `backlog` once for all who ask together; `tracker` and `stream` decide, without doing anything. `peers`
+//! asks other replicas over the same connection, and `notices` tells them.
 
 mod backlog;
 mod connect;
 mod error;
 mod link;
 mod message;
+mod notices;
 mod options;
 mod peers;
 mod publish;
@@ -18,6 +19,7 @@ mod subscription;
 mod tracker;
 
 pub use error::Error;
+pub use notices::NatsNotices;
 pub use options::{Auth, Options, Servers, Storage, StreamOptions, Tls};
 pub use peers::NatsPeers;
 
@@ -80,6 +82,11 @@ impl NatsBus {
     /// The other replicas on this NATS; `garbage` counts what comes from there and is no ask.
     pub fn peers(&self, garbage: Counter) -> NatsPeers {
         NatsPeers::new(self.link.clone(), garbage)
+    }
+
+    /// The same replicas, to be told something; `garbage` counts what comes from there and is no notice.
+    pub fn notices(&self, garbage: Counter) -> NatsNotices {
+        NatsNotices::new(self.link.clone(), garbage)
     }
 
     /// How many messages were no events, for metrics.

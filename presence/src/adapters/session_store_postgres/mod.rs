@@ -1,4 +1,4 @@
-//! `SessionStore`, `Outbox`, `Replicas` and `Audit` on PostgreSQL 14 or later.
+//! `SessionStore`, `Outbox`, `Replicas`, `Audit` and `Lessons` on PostgreSQL 14 or later.
 //!
 //! Every operation but the audit is one statement, so each is atomic by itself and no connection is held across anything else.
 //! Claims, releases and rosters are batched (`batch`): the statement for one is the statement for 64. Where a statement
@@ -8,6 +8,7 @@
 mod audit;
 mod claims;
 mod database;
+mod lessons;
 mod migrations;
 mod outbox;
 mod pool;

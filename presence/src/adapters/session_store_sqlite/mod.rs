@@ -1,4 +1,4 @@
-//! `SessionStore`, `Outbox`, `Replicas` and `Audit` in a SQLite file: the embedded store of a single process.
+//! `SessionStore`, `Outbox`, `Replicas`, `Audit` and `Lessons` in a SQLite file: the embedded store of a single process.
 //!
 //! The rules are those of the PostgreSQL store, in simpler statements, since one connection writes and nobody races
 //! with it: a batch is one transaction. What was acknowledged is on the disk (WAL, synchronous FULL). A full or read-only
@@ -8,6 +8,7 @@ mod audit;
 mod claims;
 mod connection;
 mod leaving;
+mod lessons;
 mod migrations;
 mod outbox;
 mod reads;

@@ -235,7 +235,7 @@ mod tests {
             text(Reason::Replaced, &Words::default()),
             r#"{"type":"unrecoverable_session_error","payload":{"type":"replaced","title":"Replaced","status":422}}"#
         );
-        let words = Words { reconnect_after_ms: Some(40), reason: Some("shutdown"), detail: None };
+        let words = Words { reconnect_after_ms: Some(40), reason: Some("shutdown"), ..Words::default() };
         assert_eq!(
             text(Reason::Terminated, &words),
             concat!(

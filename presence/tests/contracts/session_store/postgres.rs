@@ -9,6 +9,7 @@ use presence::{
     adapters::session_store_postgres::{PostgresOptions, PostgresStore},
     ports::{
         Fault,
+        lessons::Lessons,
         session_store::{Audit, Claim, Claimed, Due, Outbox, Replicas, SessionStore},
     },
 };
@@ -309,6 +310,7 @@ async fn a_role_without_ddl_can_serve() {
             store.published(&[due[0].position]).await.unwrap();
             store.trim().await.unwrap();
             assert_eq!(store.audit(HOUR, 10).await.unwrap(), []);
+            assert_eq!(store.lesson(&key.classroom_id, &"ann".parse().unwrap()).await.unwrap(), None);
             drop(served);
             execute(&mut admin, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
             admin.close().await.unwrap();

@@ -8,6 +8,7 @@ use presence::{
     },
     ports::{
         Fault,
+        lessons::Lessons,
         session_store::{Claim, Claimed, Due, Pending, Release, Replica, Stay, Store},
     },
 };
@@ -82,6 +83,7 @@ impl Default for Wishes {
 pub(crate) struct Stage {
     ground: Ground,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) lessons: Arc<dyn Lessons>,
     pub(crate) statements: Box<dyn Fn() -> u64 + Send + Sync>,
     running: Mutex<JoinSet<()>>,
 }
@@ -100,9 +102,9 @@ impl Stage {
 
     async fn on(ground: Ground) -> Self {
         let mut running = JoinSet::new();
-        let (store, statements, run) = open(&ground, Wishes::default()).await;
+        let Opened { store, lessons, statements, run } = open(&ground, Wishes::default()).await;
         running.spawn(run);
-        Self { ground, store, statements, running: Mutex::new(running) }
+        Self { ground, store, lessons, statements, running: Mutex::new(running) }
     }
 
     /// Plays a test with the replicas A, B and C registered, and cleans up after it.
@@ -111,8 +113,8 @@ impl Stage {
             self.store.register(&replica(id), HOUR).await.unwrap();
         }
         test(&self).await;
-        let Self { ground, store, statements, running } = self;
-        drop((store, statements));
+        let Self { ground, store, lessons, statements, running } = self;
+        drop((store, lessons, statements));
         running.into_inner().unwrap().shutdown().await;
         if let Ground::Postgres { url } = ground {
             drop_database(&url).await;
@@ -156,7 +158,7 @@ impl Stage {
     }
 
     pub(crate) async fn store_that(&self, wishes: Wishes) -> Arc<dyn Store> {
-        let (store, _, run) = open(&self.ground, wishes).await;
+        let Opened { store, run, .. } = open(&self.ground, wishes).await;
         self.running.lock().unwrap().spawn(run);
         store
     }
@@ -217,7 +219,12 @@ impl Stage {
     }
 }
 
-type Opened = (Arc<dyn Store>, Box<dyn Fn() -> u64 + Send + Sync>, BoxFuture<'static, ()>);
+struct Opened {
+    store: Arc<dyn Store>,
+    lessons: Arc<dyn Lessons>,
+    statements: Box<dyn Fn() -> u64 + Send + Sync>,
+    run: BoxFuture<'static, ()>,
+}
 
 async fn open(ground: &Ground, wishes: Wishes) -> Opened {
     let Wishes { retention, orphan_grace } = wishes;
@@ -231,8 +238,8 @@ async fn open(ground: &Ground, wishes: Wishes) -> Opened {
                 ..PostgresOptions::new(url)
             };
             let (store, run) = PostgresStore::open(&options).await.unwrap();
-            let counted = Arc::clone(&store);
-            (store, Box::new(move || counted.statements()), run)
+            let (lessons, counted) = (store.clone(), store.clone());
+            Opened { store, lessons, statements: Box::new(move || counted.statements()), run }
         }
         Ground::Sqlite { folder } => {
             let options = SqliteOptions {
@@ -242,8 +249,8 @@ async fn open(ground: &Ground, wishes: Wishes) -> Opened {
                 ..SqliteOptions::new(database_file(folder))
             };
             let (store, run) = SqliteStore::open(&options).await.unwrap();
-            let counted = Arc::clone(&store);
-            (store, Box::new(move || counted.statements()), run)
+            let (lessons, counted) = (store.clone(), store.clone());
+            Opened { store, lessons, statements: Box::new(move || counted.statements()), run }
         }
     }
 }
