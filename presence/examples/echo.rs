@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::Request, response::Response, routing};
 use presence::{
-    doors::native::{Limits, Socket, handshake},
+    doors::websocket::{Limits, Socket, handshake},
     lifecycle::{serve, tasks::Tasks},
     transport::{Broken, Incoming, Outgoing, Transport},
 };

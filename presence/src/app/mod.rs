@@ -206,7 +206,14 @@ impl Listeners {
     fn serve(self, engine: &Arc<Engine>, readiness: &Arc<Readiness>, drainer: &Arc<Drainer>) {
         let deps = &engine.deps;
         self.announce(&deps.config);
-        let public = doors::native::routes(engine.clone()).merge(doors::http::router(deps.clone()));
+        let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
+        let mut public =
+            doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
+        if engine.apps.is_some() {
+            let talking = doors::socketio::talking(engine);
+            let door = doors::socketio::Door::new(engine.clone(), admission, talking);
+            public = public.merge(doors::socketio::routes(door));
+        }
         let internal = doors::internal::routes(engine.clone(), drainer.clone());
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {

@@ -70,12 +70,15 @@ pub enum Refusal {
     TotalCap,
     /// Too many connections.
     Limit,
+    /// Too many clients that poll.
+    PollingCap,
     /// This replica lets go of its sockets.
     Draining,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 5] = [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::Draining];
+    pub const ALL: [Self; 6] =
+        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +86,7 @@ impl Refusal {
             Self::AddressCap => "address_cap",
             Self::TotalCap => "total_cap",
             Self::Limit => "limit",
+            Self::PollingCap => "polling_cap",
             Self::Draining => "draining",
         }
     }
@@ -127,6 +131,23 @@ impl Forwarded {
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
             Self::Draining => "draining",
+        }
+    }
+}
+
+/// How a client's change from polling to a WebSocket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Upgrade {
+    Done,
+    /// Not finished in time, or broken off: polling goes on.
+    GivenUp,
+}
+
+impl Upgrade {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::GivenUp => "given_up",
         }
     }
 }
@@ -229,12 +250,9 @@ table! {
     pub outbox_published: Counter = Counter::default(), "outbox_published", "Events published";
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
-<<<<<<< HEAD
     forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
     pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
-=======
     pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
->>>>>>> state
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";
     pub lease_held: Gauge = Gauge::default(), "lease_held", "1 while this replica's lease runs, as far as it knows";
@@ -245,6 +263,10 @@ table! {
     pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
     analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
     pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";
+    pub polling: Gauge = Gauge::default(), "socketio_polling_clients", "Clients that poll, or wait for their upgrade";
+    upgrades: Family<ByResult, Counter> = Family::default(), "socketio_upgrades", "Changes from polling to a WebSocket";
+    app_refusals: Family<ByCause, Counter> = Family::default(),
+        "socketio_requests_refused", "Requests of Engine.IO that were not served, by cause";
     http_requests: Family<ByRequest, Counter> = Family::default(), "http_requests", "Requests answered";
     http_duration: Family<ByRoute, Histogram> = Family::new_with_constructor(durations),
         "http_request_duration_seconds", "From request to answer";
@@ -288,10 +310,12 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
-<<<<<<< HEAD
         for ended in Forwarded::ALL {
             show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
-=======
+        }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
         for kind in Kind::ALL {
             self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
         }
@@ -304,7 +328,6 @@ impl Metrics {
         }
         for told in [true, false] {
             show(&self.app_notices.get_or_create(&notice_label(told)));
->>>>>>> state
         }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));
@@ -335,6 +358,15 @@ impl Metrics {
 
     pub fn refuse(&self, cause: Refusal) {
         self.refused.get_or_create(&ByCause { cause: cause.as_str() }).inc();
+    }
+
+    pub fn upgrade(&self, result: Upgrade) {
+        self.upgrades.get_or_create(&ByResult { result: result.as_str() }).inc();
+    }
+
+    /// So many requests of Engine.IO were not served.
+    pub fn app_refused(&self, cause: &'static str, count: u64) {
+        self.app_refusals.get_or_create(&ByCause { cause }).inc_by(count);
     }
 
     /// How many apps of this kind are in.

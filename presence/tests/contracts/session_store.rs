@@ -17,9 +17,5 @@ mod releases;
 mod replicas;
 mod schemas;
 mod sqlite;
-<<<<<<< HEAD
-mod stage;
-mod whereabouts;
-=======
 pub(crate) mod stage;
->>>>>>> state
+mod whereabouts;

@@ -12,7 +12,7 @@ mod observe;
 mod openapi;
 pub mod problem;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use openapi::document as openapi;
 

@@ -1,6 +1,6 @@
 //! The public API at its edge: what is asked of the flows, and how answers and problems look. The ports are fakes.
 
-mod world;
+pub(in crate::doors) mod world;
 
 use super::*;
 use crate::{

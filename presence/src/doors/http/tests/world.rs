@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Knows the classroom `math`, in which sessions 1 to 3 are or were. `away` cannot be reached, `panic` panics.
 #[derive(Debug)]
-pub(super) struct World;
+pub(in crate::doors) struct World;
 
 fn stay(id: i64, left: Option<i64>) -> Stay {
     let label = if id == 2 { "-2" } else { "web" };
