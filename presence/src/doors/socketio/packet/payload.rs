@@ -1,6 +1,6 @@
 //! The JSON of a packet: looked through once, as deep as it is, and cut into values that nobody has to copy.
 
-use super::{AckId, Event, Json, MAX_ARGUMENTS, MAX_DEPTH, Malformed};
+use super::{AckId, Event, Json, MAX_DEPTH, MAX_ELEMENTS, Malformed};
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer,
@@ -33,33 +33,32 @@ impl<'a> Payload<'a> {
 
     pub(super) fn event(&self, ack: Option<AckId>) -> Result<Event, Malformed> {
         let elements = self.elements()?;
-        let name = elements.first.and_then(|first| serde_json::from_str::<String>(first.get()).ok());
-        let name = name.ok_or(Malformed::NoName)?;
+        let (name, arguments) = elements.split_first().ok_or(Malformed::NoName)?;
+        let name: String = serde_json::from_str(name.get()).map_err(|_| Malformed::NoName)?;
         if RESERVED.contains(&name.as_str()) {
             return Err(Malformed::ReservedName);
         }
-        let arguments = elements.rest.into_iter().map(|argument| self.cut(argument)).collect();
+        let arguments = arguments.iter().map(|argument| self.cut(argument)).collect();
         Ok(Event { name, arguments, ack, attachments: Vec::new() })
     }
 
     /// An array, which may be empty.
     pub(super) fn array(&self) -> Result<Vec<Json>, Malformed> {
-        let elements = self.elements()?;
-        Ok(elements.first.into_iter().chain(elements.rest).map(|element| self.cut(element)).collect())
+        Ok(self.elements()?.into_iter().map(|element| self.cut(element)).collect())
     }
 
-    fn elements(&self) -> Result<Elements<'a>, Malformed> {
+    fn elements(&self) -> Result<Vec<&'a RawValue>, Malformed> {
         if self.json.is_empty() {
             return Err(Malformed::NoPayload);
         }
-        let elements: Elements<'_> = self.read(Malformed::NotAnArray)?;
-        if elements.too_many {
-            return Err(Malformed::TooManyArguments);
+        let Elements { kept, too_many } = self.read(Malformed::NotAnArray)?;
+        if too_many {
+            return Err(Malformed::TooManyElements);
         }
         if self.attachments > 0 {
             self.check_placeholders()?;
         }
-        Ok(elements)
+        Ok(kept)
     }
 
     /// Raw values are read without a limit of depth, so it is looked at first; `wrong_type` is what JSON of another type
@@ -119,8 +118,7 @@ fn skip_text(bytes: &mut impl Iterator<Item = u8>) {
 /// The elements of an array, as they are written. No more of them are kept than may be there.
 #[derive(Default)]
 struct Elements<'a> {
-    first: Option<&'a RawValue>,
-    rest: Vec<&'a RawValue>,
+    kept: Vec<&'a RawValue>,
     too_many: bool,
 }
 
@@ -136,15 +134,12 @@ impl<'de> Deserialize<'de> for Elements<'de> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements<'de>, A::Error> {
-                let mut elements = Elements { first: seq.next_element()?, ..Elements::default() };
-                if elements.first.is_none() {
-                    return Ok(elements);
-                }
-                while elements.rest.len() < MAX_ARGUMENTS {
+                let mut elements = Elements::default();
+                while elements.kept.len() < MAX_ELEMENTS {
                     let Some(element) = seq.next_element()? else {
                         return Ok(elements);
                     };
-                    elements.rest.push(element);
+                    elements.kept.push(element);
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {
                     elements.too_many = true;

@@ -185,9 +185,12 @@ fn a_payload_has_bounds() {
     // What stands in a text is not deep.
     assert!(parse(&format!(r#"2["a","\"{}"]"#, "[".repeat(500)).into()).is_ok());
 
-    let many = |arguments| format!(r#"2["a"{}]"#, ",1".repeat(arguments));
-    assert!(parse(&many(MAX_ARGUMENTS).into()).is_ok());
-    assert_eq!(parse(&many(MAX_ARGUMENTS + 1).into()), Err(Malformed::TooManyArguments));
+    let many = |more: usize| format!(r#"["a"{}]"#, ",1".repeat(more));
+    for head in ["2", "37"] {
+        assert!(parse(&format!("{head}{}", many(MAX_ELEMENTS - 1)).into()).is_ok());
+        let too_many = format!("{head}{}", many(MAX_ELEMENTS)).into();
+        assert_eq!(parse(&too_many), Err(Malformed::TooManyElements));
+    }
 
     let named = |length: usize| format!("0/{},", "n".repeat(length - 1));
     assert!(parse(&named(MAX_NAMESPACE).into()).is_ok());

@@ -1,7 +1,7 @@
 //! Packets of Socket.IO v5, as a client sends them: `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`.
 //!
 //! What a client said stays the bytes that came in: a packet holds slices of them, checked to be JSON and read by whom
-//! they concern. How packets are written is in `packet/encode.rs`, how their attachments join them in `assembler.rs`.
+//! they concern. How packets are written is in `encode.rs`, how their attachments join them in `../assembler.rs`.
 
 mod encode;
 mod payload;
@@ -17,8 +17,8 @@ use std::{fmt, str};
 
 /// Attachments of a packet, at most: what the reference parser allows.
 pub const MAX_ATTACHMENTS: u8 = 10;
-/// Arguments of an event or an acknowledgement, at most; each is a value of its own in memory, however short it is.
-pub const MAX_ARGUMENTS: usize = 64;
+/// Elements of a payload, at most, an event's name among them: each is a value of its own in memory, however short.
+pub const MAX_ELEMENTS: usize = 64;
 /// How deep arrays and objects may lie in each other, the payload's own among them.
 pub const MAX_DEPTH: usize = 64;
 /// Bytes of a namespace with its query, at most.
@@ -144,8 +144,8 @@ pub enum Malformed {
     NotAnObject,
     #[error("a payload is not an array")]
     NotAnArray,
-    #[error("a packet has more than {MAX_ARGUMENTS} arguments")]
-    TooManyArguments,
+    #[error("a payload has more than {MAX_ELEMENTS} elements")]
+    TooManyElements,
     #[error("an event has no name, or one that is not a text")]
     NoName,
     #[error("an event has a reserved name")]
