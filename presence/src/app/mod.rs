@@ -47,10 +47,13 @@ const FEW: usize = 256;
 const BUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until the process is asked to end, or cannot go on.
-pub async fn serve(config: Config) -> Result<(), Failure> {
+pub async fn serve(mut config: Config) -> Result<(), Failure> {
     install_crypto_provider();
     // Before anything else is touched: a taken port is the commonest mistake.
     let listeners = Listeners::bind(&config)?;
+    if let Ok(at) = listeners.internal.local_addr() {
+        config.replica.settle(config.internal.addr, at);
+    }
     let config = Arc::new(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let metrics = Arc::new(Metrics::new(clock.wall()));
@@ -209,12 +212,14 @@ impl Listeners {
         let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
         let mut public =
             doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
+        let mut forwarded = None;
         if engine.apps.is_some() {
             let talking = doors::socketio::talking(engine);
             let door = doors::socketio::Door::new(engine.clone(), admission, talking);
-            public = public.merge(doors::socketio::routes(door));
+            public = public.merge(doors::socketio::routes(door.clone()));
+            forwarded = Some(doors::socketio::internal_routes(door));
         }
-        let internal = doors::internal::routes(engine.clone(), drainer.clone());
+        let internal = doors::internal::routes(engine.clone(), drainer.clone(), forwarded);
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
             let metrics = deps.metrics.clone();

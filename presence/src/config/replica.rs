@@ -25,6 +25,13 @@ impl Replica {
         }
     }
 
+    /// The internal port listens at `at`, and was to listen at `wish`: any free port, perhaps. Others are told which.
+    pub fn settle(&mut self, wish: std::net::SocketAddr, at: std::net::SocketAddr) {
+        if self.address == wish.to_string() {
+            self.address = at.to_string();
+        }
+    }
+
     pub(super) fn check(&self, report: &mut Report) {
         let visible = |text: &str| text.len() <= 255 && text.bytes().all(|b| b.is_ascii_graphic());
         if !visible(&self.label) {

@@ -4,12 +4,14 @@
 //! is global but the subscriber of `tracing`: metrics and readiness are handed to whom they concern.
 
 mod counted;
+mod forwarded;
 mod logs;
 pub mod metrics;
 pub mod readiness;
 mod traces;
 
 pub use counted::Counted;
+pub use forwarded::Forwarded;
 pub use metrics::Metrics;
 pub use readiness::Readiness;
 

@@ -1,5 +1,6 @@
-//! The internal port, for siblings and operators: ending a session, operating the replica. Never exposed; every caller
-//! shows the shared secret, and where none is configured nobody is let in.
+//! The internal port, for siblings and operators: ending a session, operating the replica, requests of Socket.IO clients
+//! that reached another replica first. Never exposed; every caller shows the shared secret, and where none is configured
+//! nobody is let in.
 
 mod admin;
 mod openapi;
@@ -32,7 +33,8 @@ use std::sync::Arc;
 /// Two ids and their names.
 const MAX_BODY_BYTES: usize = 4 * 1024;
 
-pub fn routes(engine: Arc<Engine>, drainer: Arc<Drainer>) -> Router {
+/// `apps`: what other replicas ask for on behalf of Socket.IO clients, where that door is open.
+pub fn routes(engine: Arc<Engine>, drainer: Arc<Drainer>, apps: Option<Router>) -> Router {
     let secret = engine.deps.config.internal.secret.clone();
     let replica = Router::new()
         .route("/api/v1/stats", routing::get(admin::stats))
@@ -45,6 +47,7 @@ pub fn routes(engine: Arc<Engine>, drainer: Arc<Drainer>) -> Router {
         .route("/api/v1/sessions", routing::delete(delete_session))
         .with_state(engine)
         .merge(replica)
+        .merge(apps.unwrap_or_default())
         .fallback(async || Problem::from(Kind::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Kind::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -1,11 +1,11 @@
 //! The Socket.IO door: `/socket.io/`. Engine.IO v4 (polling, WebSocket, upgrade) and Socket.IO v5 in front of the same
 //! runner, mailbox, timers and drain as the native door. See `docs/adr/0010-socket-io-door.md`.
 
-mod forward;
 pub mod assembler;
 pub mod connection;
 pub mod engine_packet;
 mod exchange;
+mod forward;
 mod opening;
 pub mod packet;
 mod polling;
@@ -19,8 +19,8 @@ mod tests;
 mod upgrade;
 mod words;
 
-pub use forward::{Siblings, arrived};
 pub use connection::Connection;
+pub use forward::{Siblings, internal_routes};
 pub use opening::Opening;
 pub use sid::{EngineId, recovery_id, socket_id};
 pub use talk::Talk;
@@ -60,6 +60,7 @@ pub struct Door {
     engine: Arc<Engine>,
     admission: Arc<Admission>,
     registry: Arc<Registry>,
+    siblings: Siblings,
     limits: Limits,
     begin: Box<Begin>,
 }
@@ -82,7 +83,8 @@ impl Door {
             engine.deps.metrics.app_refused(refusal.as_str(), 0);
         }
         let registry = Registry::new(settings.max_polling as usize, engine.deps.metrics.polling.clone());
-        Arc::new(Self { engine, admission, registry, limits, begin })
+        let siblings = Siblings::new(engine.clone());
+        Arc::new(Self { engine, admission, registry, siblings, limits, begin })
     }
 
     /// A request from outside.
@@ -97,7 +99,8 @@ impl Door {
                 let id = id.clone();
                 self.continued(&asked, &id, request).await
             }
-            Sid::Foreign | Sid::Of(_) => Err(Refusal::UnknownSid),
+            Sid::Of(id) => Ok(self.siblings.forward(id.owner(), request).await),
+            Sid::Foreign => Err(Refusal::UnknownSid),
         }
     }
 

@@ -4,6 +4,7 @@
 //! hears at once that its session is unknown, and connects anew. What was carried here is carried no further: it comes by
 //! the internal port, and is served there by its owner or by nobody.
 
+mod arriving;
 mod headers;
 mod link;
 mod tunnel;
@@ -12,24 +13,31 @@ mod whereabouts;
 #[cfg(test)]
 mod tests;
 
-use crate::{engine::Engine, lifecycle::serve::Peer, telemetry::metrics::Forwarded};
+pub use arriving::internal_routes;
+
+use super::refusal::Refusal;
+use crate::{
+    config::Config, config::store::StoreUrl, engine::Engine, lifecycle::serve::Peer, telemetry::Forwarded,
+};
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderValue, Response, StatusCode, header, request},
+    http::{HeaderValue, Method, Response, StatusCode, header, request},
     response::IntoResponse,
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use link::{Connector, Failure, Pool};
 use presence_core::ids::ReplicaId;
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tunnel::Ends;
 use whereabouts::Directory;
 
 /// How much longer than a ping interval an answer is waited for: an owner answers a poll with its ping at the latest.
 const MARGIN: Duration = Duration::from_secs(5);
+/// The same for a POST: longer than its owner takes to read it and to take what it brought.
+const POST_PATIENCE: Duration = Duration::from_secs(45);
 /// The head of a request and what its answer holds around the packets.
 const AROUND: usize = 64 * 1024;
 
@@ -50,6 +58,7 @@ struct Carried {
 
 impl Siblings {
     pub fn new(engine: Arc<Engine>) -> Self {
+        advise(&engine.deps.config);
         let connector = Connector::default();
         Self {
             directory: Directory::new(engine.deps.store.clone(), engine.deps.clock.clone()),
@@ -88,7 +97,10 @@ impl Siblings {
         })?;
         match upgrading {
             Some(upgrading) => self.tunnel(owner, outgoing, (upgrading, client.extensions.remove())).await,
-            None => self.exchange(owner, outgoing, body).await,
+            None if client.method == Method::POST => {
+                self.exchange(owner, (outgoing, body), POST_PATIENCE).await
+            }
+            None => self.exchange(owner, (outgoing, body), self.patience()).await,
         }
     }
 
@@ -96,8 +108,8 @@ impl Siblings {
     async fn exchange(
         &self,
         owner: ReplicaId,
-        outgoing: request::Builder,
-        body: Body,
+        (outgoing, body): (request::Builder, Body),
+        patience: Duration,
     ) -> Result<Carried, Forwarded> {
         let max_payload = self.engine.deps.config.socketio.max_payload as usize;
         // The owner refuses what is too long, by its own count; this is where reading on would be of no use.
@@ -110,7 +122,7 @@ impl Siblings {
             })?;
             self.answered(owner, response).await
         };
-        timeout(self.patience(), whole).await.unwrap_or(Err(Forwarded::Unanswered))
+        timeout(patience, whole).await.unwrap_or(Err(Forwarded::Unanswered))
     }
 
     /// An upgrade: a connection of its own, and once the owner has switched, the client's.
@@ -183,17 +195,6 @@ impl Siblings {
     }
 }
 
-/// What the owner does with a request that came from another replica, by the internal port and behind its secret.
-/// `serve` answers as for a client of its own, and knows no other replica: nothing is carried twice.
-pub async fn arrived<F: Future<Output = Response<Body>>>(
-    me: ReplicaId,
-    mut request: Request,
-    serve: impl FnOnce(Request) -> F,
-) -> Response<Body> {
-    headers::restore(request.headers_mut());
-    headers::sign(serve(request).await, me)
-}
-
 /// No error of hyper's shows what was asked for, which holds a token.
 fn complain(owner: ReplicaId, error: &(dyn Error + 'static)) {
     tracing::debug!(error, replica = %owner, "a request could not be carried");
@@ -204,6 +205,19 @@ fn unknown_session(why: Forwarded) -> Response<Body> {
     if why == Forwarded::Draining {
         return (StatusCode::SERVICE_UNAVAILABLE, "this replica is shutting down").into_response();
     }
-    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (StatusCode::BAD_REQUEST, json, r#"{"code":1,"message":"Session ID unknown"}"#).into_response()
+    Refusal::UnknownSid.into_response()
+}
+
+/// Says at the start what would keep requests from being carried between replicas.
+fn advise(config: &Config) {
+    if matches!(config.store_url(), StoreUrl::Sqlite(_)) {
+        // A replica alone.
+        return;
+    }
+    let address = &config.replica.address;
+    if config.internal.secret.is_none() {
+        tracing::warn!("internal.secret is not set: requests of Socket.IO clients reach no other replica");
+    } else if address.parse().is_ok_and(|at: SocketAddr| at.ip().is_unspecified()) {
+        tracing::warn!(%address, "replica.address is nowhere: no other replica reaches Socket.IO clients here");
+    }
 }

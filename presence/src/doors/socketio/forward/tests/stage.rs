@@ -1,6 +1,6 @@
 //! Two replicas on loopback: one that clients reach, and one that holds their connections and does as a test says.
 
-use super::super::{Siblings, arrived};
+use super::super::{Siblings, arriving::arrived};
 use crate::{
     adapters::{
         authn_jwt::{EmbeddedKey, JwtAuthn, TokenCacheOptions},
@@ -42,7 +42,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     time::timeout,
 };
 

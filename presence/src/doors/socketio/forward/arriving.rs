@@ -1,0 +1,46 @@
+//! The owner's end: requests that reached another replica first come by the internal port, behind its secret.
+
+use super::{
+    super::{Door, forwarded},
+    headers::{PATH, restore, sign},
+};
+use crate::lifecycle::serve::Peer;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Response, StatusCode, header},
+    response::IntoResponse,
+    routing,
+};
+use presence_core::ids::ReplicaId;
+use std::sync::Arc;
+
+/// Places on the internal port that are for operators and for what else replicas ask of each other.
+const RESERVED: usize = 64;
+
+/// What the internal port serves for other replicas' clients.
+pub fn internal_routes(door: Arc<Door>) -> Router {
+    Router::new().route(PATH, routing::any(arrive)).with_state(door)
+}
+
+async fn arrive(State(door): State<Arc<Door>>, request: Request) -> Response<Body> {
+    if request.extensions().get::<Peer>().is_some_and(is_crowded) {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::CONNECTION, "close")]).into_response();
+    }
+    arrived(door.engine.replica_id, request, async |request| forwarded(&door, request).await).await
+}
+
+fn is_crowded(peer: &Peer) -> bool {
+    peer.place.semaphore().available_permits() < RESERVED
+}
+
+/// `serve` answers as for a client of its own, and knows no other replica: nothing is carried twice.
+pub(super) async fn arrived(
+    me: ReplicaId,
+    mut request: Request,
+    serve: impl AsyncFnOnce(Request) -> Response<Body>,
+) -> Response<Body> {
+    restore(request.headers_mut());
+    sign(serve(request).await, me)
+}
