@@ -38,6 +38,8 @@ pub struct Foreign {
     /// Of those who were not asked for.
     unheard: HashMap<String, VecDeque<Value>>,
     asked: u64,
+    /// By which transport each is connected.
+    over: HashMap<String, String>,
     complaints: PathBuf,
     /// All lines so far, for whoever reads why a test failed.
     told: Vec<String>,
@@ -79,6 +81,7 @@ impl Foreign {
             lines: lines_of(stdout),
             unheard: HashMap::new(),
             asked: 0,
+            over: HashMap::new(),
             complaints,
             told: vec![],
         })
@@ -166,6 +169,9 @@ impl Foreign {
             let told: Value = serde_json::from_str(&line).with_context(|| format!("no JSON: {line}"))?;
             self.told.push(line);
             let whose = told["as"].as_str().context("a line is about somebody")?.to_owned();
+            if let Some(transport) = told["transport"].as_str() {
+                self.over.insert(whose.clone(), transport.to_owned());
+            }
             self.unheard.entry(whose).or_default().push_back(told);
         }
     }
@@ -179,6 +185,21 @@ impl Foreign {
             }
             ensure!(told["is"] == "upgraded", "{who} expected {is}: {told}; {}", self.so_far());
         }
+    }
+
+    /// This person is connected by that transport.
+    pub fn ensure_over(&self, who: &str, transport: &str) -> Result<()> {
+        let over = self.over.get(who).map_or("nothing", String::as_str);
+        ensure!(over == transport, "{who} is connected over {over}, expected {transport}");
+        Ok(())
+    }
+
+    /// Waits until this person's connection goes over WebSocket. Only Node tells it.
+    pub async fn expect_upgraded(&mut self, who: &str) -> Result<()> {
+        if self.ensure_over(who, "websocket").is_err() {
+            self.expect(who, "upgraded").await?;
+        }
+        self.ensure_over(who, "websocket")
     }
 
     /// The next thing that this person hears is this event; returns its arguments.

@@ -99,10 +99,10 @@ impl Keys {
         Ok(u64::try_from(left).ok().map(Duration::from_millis))
     }
 
-    /// The keys of the classroom's backend. The service's own, which have a `presence:` before them, are not among them.
+    /// The keys of the classroom's backend. The service's own, which hold a `presence:`, are not among them.
     pub async fn names(&self) -> Result<BTreeSet<String>> {
         let mut all = self.all().await?;
-        all.retain(|key| !key.starts_with("presence:"));
+        all.retain(|key| !key.contains("presence:"));
         Ok(all)
     }
 

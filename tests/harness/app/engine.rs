@@ -8,7 +8,7 @@ use super::{
 use crate::wait;
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use tokio::{
     sync::{mpsc, watch},
@@ -41,7 +41,7 @@ pub(super) enum Saying {
 }
 
 /// What the server says of the connection.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Handshake {
     pub sid: String,

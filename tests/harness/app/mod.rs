@@ -256,9 +256,14 @@ impl App {
         self.close().await
     }
 
+    /// Ends the connection in order, and does not wait for what comes of it.
+    pub async fn hang_up(&mut self) -> Result<()> {
+        self.engine.close().await.with_context(|| self.heard())
+    }
+
     /// Ends the connection in order, without a DISCONNECT.
     pub async fn close(mut self) -> Result<()> {
-        self.engine.close().await.with_context(|| self.heard())?;
+        self.hang_up().await?;
         wait::within("the end", self.drain()).await?.map(drop)
     }
 
