@@ -24,7 +24,6 @@ use std::sync::Arc;
 pub(super) struct OpenBus {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) peers: Arc<dyn Peers>,
-    #[expect(dead_code, reason = "for the flows of the Socket.IO door")]
     pub(super) notices: Arc<dyn Notices>,
     /// Keeps the bus prepared, where that takes something.
     pub(super) run: Option<BoxFuture<'static, ()>>,

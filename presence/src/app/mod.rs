@@ -2,8 +2,8 @@
 //!
 //! The only place that names concrete adapters. `serve` is the whole life of the process.
 
-#[expect(dead_code, reason = "for the flows of the Socket.IO door")]
 mod analytics;
+mod apps;
 mod bus;
 mod commands;
 mod identity;
@@ -25,6 +25,7 @@ use crate::{
     lifecycle::{
         drain::{Drainer, Draining},
         lease::{Lease, Tenure, Terms},
+        lessons::{self, Lessons},
         monitor::{Count, Monitor},
         reconcile::Reconcile,
         serve::{self, Cap},
@@ -43,8 +44,8 @@ use tokio::net::TcpListener;
 
 /// Connections to the internal and the health port, at most: siblings, an operator, a scraper.
 const FEW: usize = 256;
-/// How long the start waits for the bus.
-const BUS_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the start waits for the bus, and for Redis.
+const COMPANY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves until the process is asked to end, or cannot go on.
 pub async fn serve(mut config: Config) -> Result<(), Failure> {
@@ -66,37 +67,62 @@ pub async fn serve(mut config: Config) -> Result<(), Failure> {
         peers: bus.peers.clone(),
         authn: identity::authn(&config, clock.clone()).await?,
         authz: identity::authz(&config, clock.clone()).await?,
-        clock,
-        metrics,
-        config,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        config: config.clone(),
     });
-    let engine = Arc::new(engine(deps.clone(), tasks.clone()));
+    let mut apps = apps::open(&config, &clock, &metrics, (store.lessons, bus.notices.clone()))?;
+    let engine = Engine { apps: apps.as_ref().map(|open| open.apps.clone()), ..engine(deps, tasks.clone()) };
+    let engine = Arc::new(engine);
     let lease = Arc::new(lease(&engine));
     let readiness = Arc::new(Readiness::default());
     let drainer = Arc::new(Drainer::new(engine.clone(), readiness.clone()));
     tasks.start_vital("store", store.run);
     lease.register().await.map_err(|fault| Failure::unavailable("cannot register this replica", fault))?;
     start(&engine, &lease, &readiness, (store.statements, bus));
-    await_the_bus(&engine).await;
+    if let Some(apps) = &mut apps {
+        apps.start(&tasks);
+    }
+    await_company(&engine).await;
     tasks.start_vital("drain", drainer.clone().run());
     listeners.serve(&engine, &readiness, &drainer);
     shutdown::requested(&engine).await?;
     shutdown::shut_down(&engine, &drainer, &lease).await;
+    if let Some(last_words) = apps.and_then(|apps| apps.last_words) {
+        last_words.await;
+    }
     if tasks.has_failed() {
         return Err(Failure::plain("a vital task ended before its time; the log says which"));
     }
     Ok(())
 }
 
-/// Gives the bus a moment: who connects before it is there learns no position, and needs a resync once it is.
+/// Gives the bus a moment: who connects before it is there learns no position, and needs a resync once it is. And the
+/// lesson state: an app that connects before it is there has to try again.
+async fn await_company(engine: &Engine) {
+    tokio::join!(await_the_bus(engine), await_the_lesson_state(engine));
+}
+
 async fn await_the_bus(engine: &Engine) {
     let up = async {
         while !engine.deps.bus.is_up() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    if tokio::time::timeout(BUS_PATIENCE, up).await.is_err() {
+    if tokio::time::timeout(COMPANY_PATIENCE, up).await.is_err() {
         tracing::warn!("the bus is away; serving without it, and telling everything once it is back");
+    }
+}
+
+async fn await_the_lesson_state(engine: &Engine) {
+    let Some(apps) = &engine.apps else { return };
+    let up = async {
+        while !apps.state.is_up() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(COMPANY_PATIENCE, up).await.is_err() {
+        tracing::warn!("Redis is away; classroom apps cannot connect until it is back");
     }
 }
 
@@ -169,6 +195,11 @@ pub fn start_replica(engine: &Arc<Engine>, lease: &Arc<Lease>) {
     engine.tasks.start_vital("lease", lease.clone().keep());
     let reconcile = Reconcile { engine: engine.clone(), tenure: lease.tenure.clone() };
     engine.tasks.start_vital("reconcile", reconcile.run());
+    if engine.apps.is_some() {
+        let lessons = Lessons { engine: engine.clone(), tenure: lease.tenure.clone() };
+        engine.tasks.start_vital("lesson state", lessons.run());
+        engine.tasks.start_vital("notices", lessons::hear(engine.clone()));
+    }
 }
 
 /// Starts what the process cannot do without.
@@ -182,6 +213,7 @@ fn start(engine: &Arc<Engine>, lease: &Arc<Lease>, readiness: &Arc<Readiness>, o
     let monitor = Monitor {
         outbox: outbox.clone(),
         bus: events.clone(),
+        lesson_state: engine.apps.as_ref().map(|apps| apps.state.clone()),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         statements,

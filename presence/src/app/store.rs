@@ -24,7 +24,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct OpenStore {
     pub(super) store: Arc<dyn Store>,
-    #[expect(dead_code, reason = "for the flows of the Socket.IO door")]
     pub(super) lessons: Arc<dyn Lessons>,
     /// Performs what is asked of the store.
     pub(super) run: BoxFuture<'static, ()>,

@@ -191,7 +191,7 @@ impl Tenure {
 
     /// Whether renewals have followed each other for a whole lease, so that everybody else had the time to renew, too.
     /// A failure breaks that, and so does a pause as long as a lease, whatever came before and after it.
-    fn may_sweep(&self, now: Time) -> bool {
+    pub fn may_sweep(&self, now: Time) -> bool {
         let held = *self.lock();
         let proved = held.and_then(|held| Some(held.renewed.since(held.unbroken?) >= self.0.ttl));
         self.is_held(now) && proved == Some(true)

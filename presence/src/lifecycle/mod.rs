@@ -3,6 +3,7 @@
 
 pub mod drain;
 pub mod lease;
+pub mod lessons;
 pub mod monitor;
 pub mod reconcile;
 pub mod serve;

@@ -2,7 +2,7 @@
 
 use crate::{
     event::Poison,
-    ports::{bus::Bus, session_store::Outbox},
+    ports::{bus::Bus, lesson_state::LessonState, session_store::Outbox},
     telemetry::{Metrics, Readiness},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -19,6 +19,8 @@ const TRIM_EVERY: u32 = 30;
 pub struct Monitor {
     pub outbox: Arc<dyn Outbox>,
     pub bus: Arc<dyn Bus>,
+    /// Where the Socket.IO door is open.
+    pub lesson_state: Option<Arc<dyn LessonState>>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub statements: Count,
@@ -41,6 +43,7 @@ impl Monitor {
             every.tick().await;
             self.look_at_the_store().await;
             self.look_at_the_bus(&mut poison);
+            self.look_at_the_lesson_state();
             let now = (self.statements)();
             self.metrics.store_statements.inc_by(now - statements);
             statements = now;
@@ -67,6 +70,14 @@ impl Monitor {
         for (kind, now) in (self.poison)() {
             let before = seen.insert(kind, now).unwrap_or(0);
             self.metrics.poison(kind, now - before);
+        }
+    }
+
+    fn look_at_the_lesson_state(&self) {
+        if let Some(state) = &self.lesson_state {
+            let up = state.is_up();
+            self.readiness.set_lesson_state_up(up);
+            self.metrics.lesson_state_up.set(up.into());
         }
     }
 

@@ -218,6 +218,11 @@ table! {
     pub swept: Counter = Counter::default(), "sessions_swept", "Sessions of lapsed replicas that this one ended";
     pub ghosts: Counter = Counter::default(), "ghosts", "Sessions given up because nobody here answered for them";
     pub session_lost: Counter = Counter::default(), "session_lost", "Sockets closed because the store had lost their session";
+    pub lesson_state_up: Gauge = Gauge::default(), "lesson_state_up", "1 while the lesson state is reachable";
+    pub app_sockets_restored: Counter = Counter::default(),
+        "app_sockets_restored", "Sockets of apps written again, which the lesson state had lost";
+    pub app_sockets_ended: Counter = Counter::default(),
+        "app_sockets_ended", "Sockets of apps ended in the lesson state, which nobody answered for";
     pub analytics_sent: Counter = Counter::default(), "analytics_sent", "Reports that Mixpanel took";
     analytics_dropped: Family<ByReason, Counter> = Family::default(), "analytics_dropped", "Reports dropped, by why";
     pub analytics_queue: Gauge = Gauge::default(), "analytics_queue", "Reports that wait, or are being sent";

@@ -1,12 +1,19 @@
 //! Whether this replica should get new connections. Written by those who know, read by `/readyz`.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
-/// Not ready until the store was seen, while this replica drains, and while its operator has it step back. A bus that is away makes nothing unready: events wait in the outbox.
+/// Not ready until the store was seen, while this replica drains, and while its operator has it step back. A bus
+/// that is away makes
+/// nothing unready: events wait in the outbox; nor does a lesson state, without which only classroom apps wait.
 #[derive(Debug)]
 pub struct Readiness {
     store_up: AtomicBool,
     bus_up: AtomicBool,
+    /// Where there is one.
+    lesson_state_up: OnceLock<AtomicBool>,
     draining: AtomicBool,
     accepting: AtomicBool,
 }
@@ -14,7 +21,13 @@ pub struct Readiness {
 impl Default for Readiness {
     fn default() -> Self {
         let down = || AtomicBool::new(false);
-        Self { store_up: down(), bus_up: down(), draining: down(), accepting: AtomicBool::new(true) }
+        Self {
+            store_up: down(),
+            bus_up: down(),
+            lesson_state_up: OnceLock::new(),
+            draining: down(),
+            accepting: AtomicBool::new(true),
+        }
     }
 }
 
@@ -25,6 +38,10 @@ impl Readiness {
 
     pub fn set_bus_up(&self, up: bool) {
         self.bus_up.store(up, Relaxed);
+    }
+
+    pub fn set_lesson_state_up(&self, up: bool) {
+        self.lesson_state_up.get_or_init(AtomicBool::default).store(up, Relaxed);
     }
 
     pub fn set_draining(&self, draining: bool) {
@@ -42,6 +59,11 @@ impl Readiness {
 
     pub fn bus_up(&self) -> bool {
         self.bus_up.load(Relaxed)
+    }
+
+    /// `None`: there is none.
+    pub fn lesson_state_up(&self) -> Option<bool> {
+        self.lesson_state_up.get().map(|up| up.load(Relaxed))
     }
 
     pub fn draining(&self) -> bool {

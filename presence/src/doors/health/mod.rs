@@ -35,6 +35,9 @@ struct Readyz {
     store: &'static str,
     /// Down, it makes nothing unready: events wait in the store.
     bus: &'static str,
+    /// Down, only the requests of classroom apps wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lesson_state: Option<&'static str>,
 }
 
 async fn ready(State(health): State<Health>) -> Response {
@@ -46,6 +49,7 @@ async fn ready(State(health): State<Health>) -> Response {
         accepting: readiness.accepting(),
         store: word(readiness.store_up()),
         bus: word(readiness.bus_up()),
+        lesson_state: readiness.lesson_state_up().map(word),
     };
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -91,6 +95,9 @@ mod tests {
             (status, body.as_str()),
             (200, r#"{"ready":true,"draining":false,"accepting":true,"store":"up","bus":"down"}"#)
         );
+        readiness.set_lesson_state_up(false);
+        let (status, body) = get(&readiness, "/readyz").await;
+        assert!(status == 200 && body.contains(r#""lesson_state":"down""#), "{body}");
         readiness.set_accepting(false);
         assert_eq!(get(&readiness, "/readyz").await.0, 503);
         readiness.set_accepting(true);

@@ -162,8 +162,7 @@ async fn a_connection_taken_up_is_seen_as_before_and_ends_by_itself(stage: &Stag
     let id = |letter: &str| letter.repeat(22).parse::<presence_core::ids::SocketId>().unwrap();
     let mut first = socket(Kind::Teacher, "ann");
     first.sid = id("a");
-    let again =
-        AppSocket { sid: first.sid.taken_up(&id("b")), ..first.clone() };
+    let again = AppSocket { sid: first.sid.taken_up(&id("b")), ..first.clone() };
     for joined_before_the_end in [true, false] {
         stage.flush().await;
         stage.connect(&first, 1).await;
