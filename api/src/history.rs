@@ -9,6 +9,7 @@
 
 use crate::{event::EventId, frames::Resume};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +107,28 @@ pub enum Act {
     /// The reader is through: his lines since his last such line are all that the database held at this moment (best
     /// read in one transaction). Several make several dumps; without any such line, all his lines are one dump.
     Dumped { live: u64, ended: u64, waiting: u64 },
+    /// A classroom app was let in by the Socket.IO door. Where it joins a lesson, that is a `Connect` of the same socket.
+    Admitted {
+        socket: u64,
+        user_id: String,
+        org_id: String,
+        /// `teacher`, `student`, `manager` or `teacher_hub`.
+        kind: String,
+        /// The socket's id, as others see it.
+        sid: String,
+    },
+    /// An app said `log_out`, and was acknowledged.
+    LoggedOut { socket: u64 },
+    /// A key of the lesson state at this moment, without a site's prefix. Of a plain value the field has no name.
+    Kept {
+        name: String,
+        fields: BTreeMap<String, String>,
+        /// In seconds; none: it stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_in: Option<i64>,
+    },
+    /// The reader of the lesson state is through: his lines since his last such line are all the keys that there were.
+    KeptAll { keys: u64 },
     /// The saboteur did something to somebody, and it lasted from `began` to `at`: `kill`, `stop` (until continued),
     /// `cut`, `silence`, `slow`, `wipe`, `stall` (a client does not read), … `whom` is a replica's label or an actor's
     /// name where it concerns that one alone; anything else (`nats`, `postgres`, a link) concerns everybody.
@@ -122,17 +145,15 @@ pub enum Outcome {
         session_id: i64,
         seq: u64,
         resumed: bool,
+        /// Its label; empty where the door does not say it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         replica: String,
         agents_total: u64,
     },
     /// It was refused, for this reason of the close table.
-    Refused {
-        reason: String,
-    },
+    Refused { reason: String },
     /// No answer: it may have happened.
-    Unknown {
-        why: String,
-    },
+    Unknown { why: String },
 }
 
 /// What an event says, as far as presence is concerned.

@@ -2,6 +2,7 @@
 
 use crate::{
     agent::{Agent, Guest, Target},
+    app::{App, Visitor},
     latency::Latency,
     tally::Tally,
     tick::Clock,
@@ -47,20 +48,56 @@ impl Crowd {
 
     /// Connects all guests, `in_flight` at a time. Those who fail are counted; too many of them are an error.
     pub(crate) async fn enter(&mut self, guests: Vec<Guest>, in_flight: usize) -> Result<Entry> {
-        let started = Instant::now();
-        let (target, tally) = (&self.target, &self.tally);
-        let connecting = guests.iter().map(|guest| async move {
+        let (target, tally) = (self.target.clone(), self.tally.clone());
+        let connecting = guests.into_iter().map(|guest| {
+            let (target, tally) = (target.clone(), tally.clone());
+            async move { Ok(Agent::connect(&target, &guest, &tally).await?.run()) }
+        });
+        self.admit(connecting, in_flight).await
+    }
+
+    /// The same for classroom apps.
+    pub(crate) async fn visit(&mut self, visitors: Vec<Visitor>, in_flight: usize) -> Result<Entry> {
+        let (address, tally) = (self.target.address, self.tally.clone());
+        let connecting = visitors.into_iter().map(|visitor| {
+            let tally = tally.clone();
+            async move { Ok(App::connect(address, &visitor, &tally).await?.run()) }
+        });
+        self.admit(connecting, in_flight).await
+    }
+
+    /// Connected apps join their lessons.
+    pub(crate) async fn join(&mut self, apps: Vec<(App, String)>, in_flight: usize) -> Result<Entry> {
+        let joining = apps.into_iter().map(async |(mut app, lesson)| {
+            app.join(&lesson).await?;
+            Ok(app.run())
+        });
+        self.admit(joining, in_flight).await
+    }
+
+    /// Each connects, and then reads until its end.
+    async fn admit<C, R>(
+        &mut self,
+        connecting: impl ExactSizeIterator<Item = C>,
+        in_flight: usize,
+    ) -> Result<Entry>
+    where
+        C: Future<Output = Result<R>>,
+        R: Future<Output = String> + Send + 'static,
+    {
+        let (started, expected) = (Instant::now(), connecting.len());
+        let connecting = connecting.map(async |connecting| {
             let begun = Instant::now();
-            let agent = tokio::time::timeout(CONNECT_WITHIN, Agent::connect(target, guest, tally)).await;
-            (agent, u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX))
+            let reader = tokio::time::timeout(CONNECT_WITHIN, connecting).await;
+            (reader, u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX))
         });
         let mut connecting = stream::iter(connecting).buffer_unordered(in_flight);
-        let (mut latencies, mut failed) = (Vec::with_capacity(guests.len()), 0);
-        while let Some((agent, micros)) = connecting.next().await {
-            match agent.context("no answer within a minute").and_then(|agent| agent) {
-                Ok(agent) => {
+        let (mut latencies, mut failed) = (Vec::with_capacity(expected), 0);
+        while let Some((reader, micros)) = connecting.next().await {
+            match reader.context("no answer within a minute").and_then(|reader| reader) {
+                Ok(reader) => {
                     latencies.push(micros);
-                    self.readers.spawn(agent.run());
+                    self.readers.spawn(reader);
                 }
                 Err(error) if failed >= FAILURES => {
                     bail!("{failed} agents failed to connect; the last: {error:#}")

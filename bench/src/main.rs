@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
 
 mod agent;
+mod app;
 mod bare;
 mod check;
 mod crowd;
@@ -14,13 +15,17 @@ mod handshake;
 mod histogram;
 mod http;
 mod latency;
+mod listening;
 mod machine;
+mod mint;
 mod presence;
 mod process;
 mod publisher;
 mod report;
 mod scenarios;
 mod services;
+mod socketio;
+mod speaker;
 mod swarm;
 mod tally;
 mod tick;
@@ -28,7 +33,9 @@ mod witness;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use scenarios::{connect, fanout, idle, kill, races, rolling, slow, storm};
+use scenarios::{
+    apps_fanout, apps_idle, apps_join, connect, fanout, idle, kill, races, rolling, slow, storm,
+};
 use std::{process::ExitCode, sync::LazyLock, time::Instant};
 
 /// Benchmarks of presence.
@@ -47,6 +54,12 @@ enum Scenario {
     Connect(connect::Args),
     /// One event to a full classroom, next to a bare broadcaster
     Fanout(fanout::Args),
+    /// Memory of classroom apps that are connected, or in a lesson, and silent; next to other Socket.IO servers
+    AppsIdle(apps_idle::Args),
+    /// One event to a full lesson, next to other Socket.IO servers
+    AppsFanout(apps_fanout::Args),
+    /// `join_lesson` per second, next to other Socket.IO servers
+    AppsJoin(apps_join::Args),
     /// Thousands of agents: the load of tests, benchmarks and users
     Swarm(Box<swarm::Args>),
     /// Write what the stream has of a swarm's classrooms into a history
@@ -106,6 +119,9 @@ async fn measure(scenario: Scenario) -> Result<()> {
         Scenario::Idle(args) => idle::run(args).await,
         Scenario::Connect(args) => connect::run(args).await,
         Scenario::Fanout(args) => fanout::run(args).await,
+        Scenario::AppsIdle(args) => apps_idle::run(args).await,
+        Scenario::AppsFanout(args) => apps_fanout::run(args).await,
+        Scenario::AppsJoin(args) => apps_join::run(args).await,
         Scenario::Rolling(args) => rolling::run(args).await,
         Scenario::Kill(args) => kill::run(args).await,
         Scenario::Races(args) => races::run(args).await,

@@ -3,7 +3,9 @@
 
 use crate::{
     agent::Target,
+    app::ORG,
     http,
+    mint::Mint,
     process::Process,
     services::{Database, STREAM, Services},
 };
@@ -38,9 +40,11 @@ struct Home {
     token: Arc<str>,
     /// Replicas that were started here so far.
     started: AtomicUsize,
-    _database: Option<Database>,
+    database: Option<Database>,
     folder: TempDir,
 }
+
+const AUDIENCE: &str = "bench.example";
 
 type Settings = Vec<(&'static str, String)>;
 
@@ -48,6 +52,25 @@ impl Presence {
     /// On PostgreSQL and NATS; without them alone, on SQLite and its own bus. Returns once it is ready.
     pub(crate) async fn start(services: Option<&Services>) -> Result<Self> {
         Self::at(Arc::new(Home::open(services).await?)).await
+    }
+
+    /// The same with the Socket.IO door, and these lessons of `app::ORG`; what it needs to know is in its Redis.
+    pub(crate) async fn start_apps(services: &Services, redis: String, lessons: usize) -> Result<Self> {
+        let mut home = Home::open(Some(services)).await?;
+        home.settings.push(("PRESENCE_REDIS__URL", redis));
+        home.settings.push(("PRESENCE_INTERNAL__SECRET", "a secret of one benchmark".into()));
+        if let Some(database) = &home.database {
+            add_lessons(database, lessons)?;
+        }
+        Self::at(Arc::new(home)).await
+    }
+
+    /// Signs tokens as this server does.
+    pub(crate) fn mint(&self) -> Result<Mint> {
+        let args =
+            ["token", "--account", "student", "--audience", AUDIENCE, "--org", ORG, "--role", "student"];
+        let template = command(&self.home.program, &args, &self.home.settings)?;
+        Mint::like(template.trim(), &self.home.folder.path().join("token-key.pem"))
     }
 
     /// So many replicas on one database and one stream.
@@ -142,10 +165,20 @@ impl Home {
             _ => settings.push(("PRESENCE_BUS__URL", "in-process".into())),
         }
         command(&program, &["migrate"], &settings)?;
-        let mint = ["token", "--account", "bench", "--audience", "bench.example", "--ttl", "2h"];
+        let mint = ["token", "--account", "bench", "--audience", AUDIENCE, "--ttl", "2h"];
         let token = command(&program, &mint, &settings)?.trim().into();
-        Ok(Self { program, settings, token, started: AtomicUsize::new(0), _database: database, folder })
+        Ok(Self { program, settings, token, started: AtomicUsize::new(0), database, folder })
     }
+}
+
+/// The lessons `bench-0`, `bench-1`, … as the classroom's backend would write them, with a seat for each student.
+pub(crate) fn add_lessons(database: &Database, lessons: usize) -> Result<()> {
+    let statement = format!(
+        "INSERT INTO lesson (id, org_id, room_id) \
+         SELECT 'bench-' || n, '{ORG}', 'room-' || n FROM generate_series(0, {lessons} - 1) n"
+    );
+    database.sql(&statement).context("add lessons")?;
+    Ok(())
 }
 
 fn program() -> Result<PathBuf> {

@@ -1,12 +1,17 @@
 //! Sends ticks at a steady rate, from a thread of its own, so that a busy reader does not slow it down unseen. Towards
-//! presence it is a sibling service on NATS; towards the bare broadcaster it writes lines.
+//! presence it is a sibling service on NATS; towards the bare broadcaster it writes lines, towards other Socket.IO servers
+//! it is a client.
 
-use crate::tick::{self, Clock, Tick};
+use crate::{
+    speaker::Speaker,
+    tick::{self, Clock, Tick},
+};
 use anyhow::{Context, Result};
 use async_nats::{HeaderMap, jetstream};
 use presence_api::event::headers;
 use std::{
     net::SocketAddr,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,13 +28,23 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Where ticks go.
 #[derive(Debug, Clone)]
 pub(crate) enum Line {
-    Nats { server: String, classroom: String },
+    Nats {
+        server: String,
+        classroom: String,
+    },
     Bare(SocketAddr),
+    /// A teacher of a Socket.IO server that says what it is asked to say to a room.
+    Apps {
+        address: SocketAddr,
+        token: Arc<str>,
+        room: String,
+    },
 }
 
 enum Wire {
     Nats { jetstream: Box<jetstream::Context>, subject: String },
     Bare(TcpStream),
+    Apps(Box<Speaker>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +74,7 @@ impl Publisher {
             runtime.block_on(async {
                 let mut wire = Wire::connect(&line).await;
                 let mut number = 0;
-                while let Some(Order { burst, done }) = inbox.recv().await {
+                while let Some(Order { burst, done }) = next(&mut inbox, &mut wire).await {
                     let sent = match &mut wire {
                         Ok(wire) => wire.burst(burst, clock, &mut number).await,
                         Err(error) => Err(anyhow::anyhow!("{error:#}")),
@@ -84,6 +99,20 @@ impl Publisher {
     }
 }
 
+/// The next order. What waits for one may have to show that it is there.
+async fn next(inbox: &mut mpsc::Receiver<Order>, wire: &mut Result<Wire>) -> Option<Order> {
+    loop {
+        let Ok(Wire::Apps(speaker)) = wire else { return inbox.recv().await };
+        let listened = tokio::select! {
+            order = inbox.recv() => return order,
+            listened = speaker.listen() => listened,
+        };
+        if let Err(error) = listened {
+            *wire = Err(error);
+        }
+    }
+}
+
 impl Wire {
     async fn connect(line: &Line) -> Result<Self> {
         match line {
@@ -96,6 +125,9 @@ impl Wire {
                 let tcp = TcpStream::connect(address).await.context("connect the publisher")?;
                 tcp.set_nodelay(true).context("set TCP_NODELAY")?;
                 Ok(Self::Bare(tcp))
+            }
+            Line::Apps { address, token, room } => {
+                Ok(Self::Apps(Box::new(Speaker::connect(*address, token, room).await?)))
             }
         }
     }
@@ -122,6 +154,7 @@ impl Wire {
                     let line = format!("{}\n", tick.payload());
                     tcp.write_all(line.as_bytes()).await.context("write a tick")?;
                 }
+                Self::Apps(speaker) => speaker.say(tick).await?,
             }
         }
         let mut unacknowledged = 0;

@@ -9,6 +9,10 @@ use std::{
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// The stream that the server under measurement makes. Nobody else's: it is removed before and after.
 pub(crate) const STREAM: &str = "presence_bench";
@@ -17,6 +21,8 @@ pub(crate) const STREAM: &str = "presence_bench";
 pub(crate) struct Services {
     postgres: String,
     psql: PathBuf,
+    /// None where nobody said: only benchmarks of classroom apps need it.
+    redis: Option<String>,
     pub(crate) nats: String,
     pub(crate) client: async_nats::Client,
 }
@@ -36,7 +42,8 @@ impl Services {
         let psql = std::env::var_os("PRESENCE_TEST_PG_BIN")
             .map_or_else(|| PathBuf::from("psql"), |folder| PathBuf::from(folder).join("psql"));
         let client = async_nats::connect(&nats).await.context("connect to PRESENCE_TEST_NATS")?;
-        Ok(Self { postgres, psql, nats, client })
+        let redis = std::env::var("PRESENCE_TEST_REDIS").ok();
+        Ok(Self { postgres, psql, redis, nats, client })
     }
 
     pub(crate) fn database(&self) -> Result<Database> {
@@ -48,9 +55,28 @@ impl Services {
         Ok(Database { services: self.clone(), name, url })
     }
 
+    /// The URL of an empty database of Redis; each number is another one.
+    pub(crate) async fn redis(&self, number: u8) -> Result<String> {
+        let server = self.redis.as_deref().context(
+            "PRESENCE_TEST_REDIS is not set: it is the redis:// URL of a server (`cargo xtask bench` sets it)",
+        )?;
+        let address = server.strip_prefix("redis://").context("PRESENCE_TEST_REDIS is no redis:// URL")?;
+        let address = address.split_once('/').map_or(address, |(address, _)| address);
+        let mut tcp = TcpStream::connect(address).await.context("connect to PRESENCE_TEST_REDIS")?;
+        tcp.write_all(format!("SELECT {number}\r\nFLUSHDB\r\nQUIT\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        tcp.take(1024).read_to_string(&mut answer).await.context("empty a database of Redis")?;
+        anyhow::ensure!(answer.starts_with("+OK\r\n+OK\r\n"), "Redis said: {answer}");
+        Ok(format!("redis://{address}/{number}"))
+    }
+
     fn sql(&self, statement: &str) -> Result<String> {
+        self.sql_at(&self.postgres, statement)
+    }
+
+    fn sql_at(&self, url: &str, statement: &str) -> Result<String> {
         let psql = self.psql.to_str().context("PRESENCE_TEST_PG_BIN is not UTF-8")?;
-        machine::run(psql, &["-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.postgres])
+        machine::run(psql, &["-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", statement, url])
     }
 
     /// Removes our stream, if it is there.
@@ -78,6 +104,12 @@ impl Services {
             "nats": self.client.server_info().version,
             "nats_cpus": cpus(Some(self.client.server_info().port)),
         })
+    }
+}
+
+impl Database {
+    pub(crate) fn sql(&self, statement: &str) -> Result<String> {
+        self.services.sql_at(&self.url, statement)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all agents of a crowd have received, together. Its lock is never waited for: one thread runs all of them.
 
-use crate::tick::Clock;
+use crate::tick::{Clock, Tick};
 use std::sync::{Mutex, MutexGuard};
 
 /// One read may bring this much.
@@ -27,7 +27,11 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    pub(crate) fn deliver(&mut self, latency: u64, in_order: bool) {
+    /// A delivery; `next` is the number that this client expects.
+    pub(crate) fn hear(&mut self, tick: Tick, next: &mut Option<u64>, now: u64) {
+        let in_order = next.is_none_or(|next| next == tick.number);
+        *next = Some(tick.number + 1);
+        let latency = now.saturating_sub(tick.at);
         self.latencies.push(u32::try_from(latency).unwrap_or(u32::MAX));
         self.disorder += u64::from(!in_order);
     }

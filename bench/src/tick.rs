@@ -6,8 +6,9 @@ use std::time::Instant;
 const PAYLOAD: usize = 200;
 /// How a frame of ours begins, from whichever server. Others (who entered) are passed over after a glance.
 const FRAME: &[u8] = br#"{"id":{"entity_type":"bench""#;
-const MARK: &[u8] = br#""payload":{"tick":""#;
-const BETWEEN: &[u8] = br#"","at":""#;
+/// Keys are in their order by name, so that servers which sort them send the same bytes as those that do not.
+const MARK: &[u8] = br#""payload":{"at":""#;
+const BETWEEN: &[u8] = br#"","number":""#;
 const DIGITS: usize = 15;
 
 /// The entity type of our events.
@@ -42,7 +43,7 @@ pub(crate) struct Tick {
 impl Tick {
     pub(crate) fn payload(self) -> String {
         let Self { number, at } = self;
-        let start = format!(r#"{{"tick":"{number:015}","at":"{at:015}","pad":""#);
+        let start = format!(r#"{{"at":"{at:015}","number":"{number:015}","pad":""#);
         format!(r#"{start:x<width$}"}}"#, width = PAYLOAD - 2)
     }
 
@@ -53,8 +54,8 @@ impl Tick {
         }
         let from = FRAME.len();
         let mark = frame[from..].windows(MARK.len()).position(|window| window == MARK)?;
-        let (number, rest) = digits(&frame[from + mark + MARK.len()..])?;
-        let (at, _) = digits(rest.strip_prefix(BETWEEN)?)?;
+        let (at, rest) = digits(&frame[from + mark + MARK.len()..])?;
+        let (number, _) = digits(rest.strip_prefix(BETWEEN)?)?;
         Some(Self { number, at })
     }
 }
@@ -99,7 +100,7 @@ mod tests {
     fn a_payload_is_json_and_another_frame_is_not_ours() {
         let payload = Tick { number: 3, at: 4 }.payload();
         let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
-        assert_eq!(value["tick"], "000000000000003");
+        assert_eq!(value["number"], "000000000000003");
         assert_eq!(Tick::find(br#"{"id":{"entity_type":"agent"},"payload":{}}"#), None);
         assert_eq!(Tick::find(frame("{}").as_bytes()), None);
     }

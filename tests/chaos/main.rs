@@ -4,6 +4,7 @@
 //! the history that everybody wrote. Those in a module `short` are played in every run, the others in the whole matrix.
 //! `docs/FAULTS.md` lists what is expected of each fault.
 
+mod apps;
 mod book;
 mod crowding;
 mod draining;

@@ -11,6 +11,7 @@ use crate::{
     log::Log,
     nats_server::NatsServer,
     process::{self, Process, Settings},
+    redis_server::RedisServer,
     stack::INTERNAL_SECRET,
     tokens::Tokens,
     wait,
@@ -34,6 +35,8 @@ pub struct Replica {
     pub label: String,
     pub store: Link,
     pub bus: Link,
+    /// Where there is a Redis.
+    pub cache: Option<Link>,
     running: Option<(Process, Server)>,
     starts: usize,
     /// When it was stopped, while it is.
@@ -43,6 +46,8 @@ pub struct Replica {
 #[derive(Debug)]
 pub struct Cluster {
     pub nats: NatsServer,
+    /// The lesson state's; with it the Socket.IO door is open.
+    pub redis: Option<RedisServer>,
     pub database: Database,
     pub replicas: Vec<Replica>,
     pub targets: Targets,
@@ -64,6 +69,8 @@ const QUICK: &[(&str, &str)] = &[
     ("session.drain_timeout", "4s"),
     ("native.ping_interval", "1s"),
     ("native.pong_timeout", "950ms"),
+    ("socketio.ping_interval", "1s"),
+    ("socketio.ping_timeout", "950ms"),
     ("public.addr", "127.0.0.1:0"),
     ("internal.addr", "127.0.0.1:0"),
     ("metrics.addr", "127.0.0.1:0"),
@@ -89,10 +96,19 @@ impl Cluster {
         for place in PLACES {
             let (store, bus) = (Link::to(database.address()?).await?, Link::to(nats.address).await?);
             let label = place.to_owned();
-            replicas.push(Replica { label, store, bus, running: None, starts: 0, frozen_at: None });
+            replicas.push(Replica {
+                label,
+                store,
+                bus,
+                cache: None,
+                running: None,
+                starts: 0,
+                frozen_at: None,
+            });
         }
         let cluster = Self {
             nats,
+            redis: None,
             database,
             replicas,
             targets: Targets::default(),
@@ -104,6 +120,16 @@ impl Cluster {
         };
         cluster.migrate()?;
         Ok(cluster)
+    }
+
+    /// A Redis of its own, with a link for each replica that starts from here on.
+    pub async fn open_to_apps(&mut self) -> Result<()> {
+        let redis = RedisServer::start(&self.folder.join("redis")).await?;
+        for replica in &mut self.replicas {
+            replica.cache = Some(Link::to(redis.address).await?);
+        }
+        self.redis = Some(redis);
+        Ok(())
     }
 
     fn migrate(&self) -> Result<()> {
@@ -136,6 +162,9 @@ impl Cluster {
         settings.insert("replica.label".into(), replica.label.clone());
         settings.insert("store.url".into(), self.database.url_by(replica.store.address)?.to_string());
         settings.insert("bus.url".into(), nats.to_string());
+        if let Some(cache) = &replica.cache {
+            settings.insert("redis.url".into(), format!("redis://{}", cache.address));
+        }
         Ok(settings)
     }
 

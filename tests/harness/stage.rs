@@ -3,12 +3,15 @@
 
 use crate::{
     Cluster, Database, Mode,
+    app::{Person, Way},
     cluster::REPLICAS,
     crowd::{Crowd, Manner, Order, chance::Chance},
     dump,
     gossip::{Gossip, Topic},
     history::{History, now},
-    judge::judge,
+    judge::{Invariant, judge, judge_only},
+    lesson_dump,
+    lessons::Lesson,
     publisher::{Foreign, Publisher},
     wait,
     witness::Witness,
@@ -19,10 +22,15 @@ use presence_api::history::{Act, Entry};
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 use tempfile::TempDir;
 
+/// The org of all classroom apps.
+const ORG: &str = "o1";
+
 /// Who plays.
 #[derive(Debug, Clone)]
 pub struct Cast {
     pub agents: usize,
+    /// Classroom apps, in the same classrooms; with them there is a Redis.
+    pub apps: usize,
     pub classrooms: usize,
     pub manner: Manner,
     /// Settings of the replicas, over the quick ones.
@@ -38,7 +46,16 @@ pub struct Cast {
 impl Default for Cast {
     fn default() -> Self {
         let manner = Manner::RESTLESS;
-        Self { agents: 18, classrooms: 3, manner, settings: &[], gossip_every: 40, crash_at: None, bytes: 16 }
+        Self {
+            agents: 18,
+            apps: 0,
+            classrooms: 3,
+            manner,
+            settings: &[],
+            gossip_every: 40,
+            crash_at: None,
+            bytes: 16,
+        }
     }
 }
 
@@ -84,6 +101,13 @@ impl Stage {
     /// Three replicas are ready, everybody has entered once, and the load is on.
     pub async fn begin_on(&mut self, database: Database, cast: &Cast) -> Result<&mut Play> {
         let mut cluster = Cluster::new(self.folder.path(), &self.history, database, cast.settings).await?;
+        if cast.apps > 0 {
+            cluster.open_to_apps().await?;
+            for number in 0..cast.classrooms {
+                let id = format!("room-{number}");
+                cluster.database.add_lesson(Lesson { id: &id, org: ORG, room: Some("r1") })?;
+            }
+        }
         cluster.start_to_crash(&[0], cast.crash_at).await?;
         cluster.start(&(1..REPLICAS).collect::<Vec<_>>()).await?;
         let nats = cluster.nats.url()?;
@@ -94,6 +118,14 @@ impl Stage {
         for number in 0..cast.agents {
             let classroom = format!("room-{}", number % cast.classrooms);
             crowd.enter(&format!("agent{number}"), &classroom, &cast.manner)?;
+        }
+        for number in 0..cast.apps {
+            let user = format!("app{number}");
+            // Over polling every request may go to another replica, so that they are forwarded; here they all stay with one.
+            let way = Way::ALL[number % Way::ALL.len()];
+            let teaches = number % 4 == 0;
+            let person = if teaches { Person::teacher(&user, ORG) } else { Person::student(&user, ORG) };
+            crowd.enter_app(&person, way, &format!("room-{}", number % cast.classrooms), &cast.manner)?;
         }
         let mut play = Play { cluster, crowd, witness, gossip: None, publisher, chance: self.chance.split() };
         play.talk(cast).await?;
@@ -198,7 +230,22 @@ impl Play {
         self.gossip = None;
         self.expect_rosters().await?;
         self.expect_all_heard().await?;
+        self.expect_lessons_agree().await?;
         self.be_quiet().await
+    }
+
+    /// The lesson state says what everybody else says.
+    async fn expect_lessons_agree(&self) -> Result<()> {
+        let Some(redis) = &self.cluster.redis else { return Ok(()) };
+        let keys = redis.keys("").await?;
+        wait::eventually_within(6 * wait::PATIENCE, "the lesson state to agree with everybody", async || {
+            let mut history = self.cluster.history.whole()?;
+            let (began, at) = (now(), now());
+            history.push(Entry { began, at, actor: "saboteur".into(), act: Act::Quiet {} });
+            history.extend(lesson_dump::read(&keys).await?);
+            judge_only(&history, &[Invariant::I8])
+        })
+        .await
     }
 
     /// A few close for good, a few are lost for good; the rest stay.
@@ -255,6 +302,10 @@ impl Play {
         };
         let (began, before) = wait::eventually_within(3 * wait::PATIENCE, "quiet", quiet).await?;
         dump::write(database, history)?;
+        if let Some(redis) = &self.cluster.redis {
+            let lines = lesson_dump::read(&redis.keys("").await?).await?;
+            lines.into_iter().for_each(|line| history.write(line));
+        }
         let after = (dump::fingerprint(database)?, self.witness.last().await?);
         ensure!(before == after, "it was not quiet after all: {before:?}, then {after:?}");
         history.since(began, "saboteur", Act::Quiet {});

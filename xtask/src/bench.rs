@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: release binaries of `presence` and `presence-bench`, the servers on CPU 0, and off it goes.
-//! Measures nothing itself; `presence-bench` puts `presence` beside the servers, and itself on CPU 1.
+//! Measures nothing itself; `presence-bench` puts `presence` beside the servers, and itself on CPU 1. The benchmarks of
+//! classroom apps (`apps-…`) measure other Socket.IO servers beside it: those are built and installed for them alone.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -7,16 +8,27 @@ use anyhow::Result;
 
 use crate::process;
 use crate::servers::Servers;
+use crate::tools::node::Node;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>, rest: &[String]) -> Result<ExitCode> {
-    let build = ["build", "--release", "--package", "presence", "--package", "presence-bench"];
-    process::run(workspace.cargo().args(build))?;
+    let has_rivals = name.is_some_and(|name| name.starts_with("apps-"));
+    let mut build = workspace.cargo();
+    build.args(["build", "--release", "--package", "presence", "--package", "presence-bench"]);
+    if has_rivals {
+        build.args(["--package", "presence-reference"]);
+    }
+    process::run(&mut build)?;
+    let node = if has_rivals { Some(Node::ensure(workspace)?) } else { None };
     stay_on_cpu_0()?;
     let servers = Servers::start(workspace)?;
     let mut bench = Command::new(workspace.built("release", "presence-bench"));
     bench.current_dir(&workspace.root).args(name).args(rest);
     servers.tell(&mut bench);
+    if let Some(node) = node {
+        node.tell(&mut bench);
+        bench.env("PRESENCE_BENCH_REFERENCE", workspace.built("release", "presence-reference"));
+    }
     bench.env("PRESENCE_BENCH_BIN", workspace.built("release", "presence"));
     process::run(&mut bench)?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,9 @@
 //! The benchmarks, a file each: what is set up, what is measured, what is reported.
 
+pub(crate) mod apps_fanout;
+pub(crate) mod apps_idle;
+pub(crate) mod apps_join;
+mod arena;
 pub(crate) mod connect;
 pub(crate) mod fanout;
 mod fleet;
@@ -11,7 +15,12 @@ mod search;
 pub(crate) mod slow;
 pub(crate) mod storm;
 
-use crate::agent::Guest;
+pub(crate) use arena::Measured;
+
+use crate::{agent::Guest, socketio::Contender};
+
+/// All Socket.IO servers, ours first.
+const ALL: [Contender; 3] = [Contender::Presence, Contender::Socketioxide, Contender::SocketIo];
 
 /// Agents spread evenly over classrooms.
 fn guests(agents: usize, classrooms: usize) -> Vec<Guest> {

@@ -120,7 +120,8 @@ impl Line {
             let began = clock.now();
             let mut asked = None;
             let asking = async {
-                let mut tcp = handshake::open(address).await.map_err(|error| format!("{error:#}"))?;
+                let (mut tcp, _) =
+                    handshake::open(address, "/ws").await.map_err(|error| format!("{error:#}"))?;
                 let frame = first_frame(request).map_err(|error| error.to_string())?;
                 asked = Some(began);
                 let sent = tcp.write_all(&masked_text(&frame)).await;

@@ -1,16 +1,12 @@
-//! I10, as far as a history shows it: how long connects take that no fault touches. I8 is judged where Redis is read.
+//! I10, as far as a history shows it: how long connects take that no fault touches.
 
 use crate::{
     record::Record,
     terms::{Terms, micros},
-    verdict::{
-        Invariant::{I8, I10},
-        Sheet,
-    },
+    verdict::{Invariant::I10, Sheet},
 };
 
 pub(crate) fn check(record: &Record<'_>, terms: &Terms, sheet: &mut Sheet) {
-    sheet.judged(I8, &[], "needs Redis, which a history does not hold");
     let Some(limit) = terms.enter_within_ms else {
         sheet.judged(I10, &[], "the terms set no bound on a connect");
         return;

@@ -22,7 +22,7 @@ enum Whom<'a> {
 pub(crate) struct Scope<'a> {
     pub(crate) actors: BTreeSet<&'a str>,
     pub(crate) replicas: BTreeSet<&'a str>,
-    /// A connect without an answer may have gone to any replica.
+    /// A connect without an answer may have gone to any replica, and one at a door that does not name it was on any.
     pub(crate) any_replica: bool,
 }
 
@@ -47,9 +47,14 @@ impl<'a> Faults<'a> {
             match &entry.act {
                 Act::Connect { outcome, .. } => {
                     actors.insert(entry.actor.as_str());
-                    if let Outcome::Entered { replica, .. } = outcome {
+                    if let Outcome::Entered { replica, .. } = outcome
+                        && !replica.is_empty()
+                    {
                         replicas.insert(replica.as_str());
                     }
+                }
+                Act::Admitted { .. } => {
+                    actors.insert(entry.actor.as_str());
                 }
                 Act::Live { replica, .. } => {
                     replicas.insert(replica.as_str());

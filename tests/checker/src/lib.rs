@@ -5,12 +5,14 @@
 //! one key, one socket or one classroom at a time, and a history of millions of lines is judged in seconds. What a
 //! history has no material for is *not judged*, which is not the same as *held*.
 
+mod apps;
 mod bounds;
 mod dumps;
 mod faults;
 mod ghosts;
 mod hearing;
 mod ids;
+mod lessons;
 mod owners;
 mod presences;
 mod read;
@@ -38,6 +40,7 @@ pub fn judge(history: &[Entry], terms: &Terms) -> Verdict {
     ghosts::check(&record, terms, &mut sheet);
     hearing::check(&record, &mut sheet);
     stays::check(&record, terms, &mut sheet);
+    lessons::check(&record, &mut sheet);
     bounds::check(&record, terms, &mut sheet);
     sheet.close(history)
 }

@@ -181,7 +181,8 @@ fn opened(line: usize, entry: &Entry) -> Option<Socket<'_>> {
     let Act::Connect { key, resume, outcome, .. } = &entry.act else { return None };
     let (entered, replica) = match outcome {
         &Outcome::Entered { session_id, seq, resumed, ref replica, .. } => {
-            (Some(Entered { session_id, seq, resumed }), Some(replica.as_str()))
+            let replica = Some(replica.as_str()).filter(|label| !label.is_empty());
+            (Some(Entered { session_id, seq, resumed }), replica)
         }
         Outcome::Refused { .. } | Outcome::Unknown { .. } => (None, None),
     };

@@ -20,7 +20,7 @@ pub enum Invariant {
     I6,
     /// Stays do not overlap, and cover what the agent saw.
     I7,
-    /// Redis, the database and the clients agree.
+    /// The lesson state, the database and the clients agree.
     I8,
     /// Nobody hears another classroom.
     I9,
@@ -32,8 +32,8 @@ impl Invariant {
     pub const ALL: [Self; 10] =
         [Self::I1, Self::I2, Self::I3, Self::I4, Self::I5, Self::I6, Self::I7, Self::I8, Self::I9, Self::I10];
 
-    /// What a whole history has material for: of clients, of the stream and of the database. I8 is about Redis, and I10
-    /// needs to be told a bound.
+    /// What a whole history has material for: of clients, of the stream and of the database. I8 is about classroom
+    /// apps, and I10 needs to be told a bound.
     pub const OF_A_HISTORY: [Self; 8] =
         [Self::I1, Self::I2, Self::I3, Self::I4, Self::I5, Self::I6, Self::I7, Self::I9];
 }

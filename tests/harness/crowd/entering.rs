@@ -1,11 +1,15 @@
 //! One attempt to enter a classroom: a socket, a connect request, and what became of it.
 
-use super::wire::{Heard, Wire};
+use super::{
+    app::Guise,
+    wire::{Heard, Wire},
+};
 use crate::{History, history::now};
 use presence_api::{
     frames::{ClientFrame, ConnectRequest, Connected, Resume, SessionError},
     history::{Act, Key, Outcome},
 };
+use presence_core::close::Reason;
 use std::{net::SocketAddr, time::Duration};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -20,6 +24,8 @@ pub(super) struct Attempt {
     pub(super) actor: String,
     pub(super) key: Key,
     pub(super) request: ConnectRequest,
+    /// Where it is an app.
+    pub(super) guise: Option<Guise>,
     pub(super) history: History,
 }
 
@@ -33,6 +39,9 @@ pub(super) enum Entering {
 
 impl Attempt {
     pub(super) async fn run(self) -> Entering {
+        if let Some(guise) = self.guise.clone() {
+            return self.run_app(&guise).await;
+        }
         let began = now();
         let opening = Wire::open(self.to, self.socket, &self.actor, &self.key.classroom_id, &self.history);
         let Ok(Ok(wire)) = tokio::time::timeout(PATIENCE, opening).await else {
@@ -43,6 +52,67 @@ impl Attempt {
         let (socket, key, resume) = (self.socket, self.key, self.request.resume);
         self.history.since(began, &self.actor, Act::Connect { socket, key, resume, outcome });
         entering
+    }
+
+    /// A socket is let in, and joins its lesson. What it asked for before it was let in happened to nobody's session.
+    async fn run_app(self, guise: &Guise) -> Entering {
+        let names = (self.actor.as_str(), self.key.classroom_id.as_str());
+        let opening = async {
+            let wire = Wire::open_app(self.to, self.socket, names, guise, &self.history).await.ok()?;
+            wire.app()?.ask_in().await.ok()?;
+            Some(wire)
+        };
+        let Ok(Some(mut wire)) = tokio::time::timeout(PATIENCE, opening).await else {
+            return Entering::Unknown;
+        };
+        match tokio::time::timeout(PATIENCE, answer(&mut wire)).await {
+            Ok(Some(Answer::LetIn(sid))) => {
+                let (user_id, org_id) = (guise.person.user.clone(), guise.person.org.clone());
+                let (socket, kind) = (self.socket, guise.person.role.to_owned());
+                self.history.now(&self.actor, Act::Admitted { socket, user_id, org_id, kind, sid });
+                wire.is_let_in();
+            }
+            Ok(Some(Answer::Refused(error))) => return Entering::Refused(error),
+            _ => return Entering::Unknown,
+        }
+        let began = now();
+        let (entering, outcome) = self.join(&mut wire, guise).await;
+        let (socket, key) = (self.socket, self.key);
+        self.history.since(began, &self.actor, Act::Connect { socket, key, resume: None, outcome });
+        match entering {
+            Some(Ok(connected)) => Entering::In(Box::new(wire), connected),
+            Some(Err(error)) => {
+                wire.vanish();
+                Entering::Refused(error)
+            }
+            None => {
+                wire.vanish();
+                Entering::Unknown
+            }
+        }
+    }
+
+    async fn join(
+        &self,
+        wire: &mut Wire,
+        guise: &Guise,
+    ) -> (Option<Result<Connected, SessionError>>, Outcome) {
+        let joining = async {
+            wire.app()?.join(&guise.person, &self.key.classroom_id).await.ok()?;
+            answer(wire).await
+        };
+        match tokio::time::timeout(PATIENCE, joining).await {
+            Ok(Some(Answer::Joined(connected))) => {
+                let outcome = entered(&connected);
+                (Some(Ok(connected)), outcome)
+            }
+            Ok(Some(Answer::Refused(error))) => {
+                let outcome = Outcome::Refused { reason: error.kind.clone() };
+                (Some(Err(error)), outcome)
+            }
+            Ok(_) => (None, Outcome::Unknown { why: "the connection broke".into() }),
+            Err(_) => (None, Outcome::Unknown { why: "no answer in time".into() }),
+        }
     }
 
     async fn ask(&self, mut wire: Wire) -> (Entering, Outcome) {
@@ -56,6 +126,7 @@ impl Attempt {
                     Heard::Told(error) => return Some(Err(error)),
                     Heard::Over(_) => return None,
                     Heard::UpTo(_) | Heard::Resync(_) | Heard::Nothing => {}
+                    Heard::LetIn(_) | Heard::Refused(_) => return None,
                 }
             }
         };
@@ -72,6 +143,34 @@ impl Attempt {
             Err(_) => (Entering::Unknown, Outcome::Unknown { why: "no answer in time".into() }),
         }
     }
+}
+
+/// What an app's request came to.
+enum Answer {
+    LetIn(String),
+    Joined(Connected),
+    Refused(SessionError),
+}
+
+/// None where the connection is over.
+async fn answer(wire: &mut Wire) -> Option<Answer> {
+    loop {
+        match wire.hear().await {
+            Heard::LetIn(sid) => return Some(Answer::LetIn(sid)),
+            Heard::Welcome(connected) => return Some(Answer::Joined(connected)),
+            Heard::Refused(code) => return Some(Answer::Refused(refusal(&code))),
+            Heard::Told(error) => return Some(Answer::Refused(error)),
+            Heard::Over(_) => return None,
+            Heard::UpTo(_) | Heard::Resync(_) | Heard::Nothing => {}
+        }
+    }
+}
+
+/// A code of the Socket.IO door as a reason of the close table: what passes is waited out.
+fn refusal(code: &str) -> SessionError {
+    let kind = if code == "unavailable" { Reason::Overloaded.row().name } else { code };
+    let error = serde_json::json!({ "type": kind, "title": code, "status": 503 });
+    serde_json::from_value(error).expect("a session error has these three fields")
 }
 
 fn entered(connected: &Connected) -> Outcome {

@@ -4,12 +4,13 @@
 //! when told `terminated`, backs off by chance, honours `reconnect_after_ms`, and does not come back when told not to.
 
 use super::{
-    Deed, Manner, Order, Place, World,
+    Deed, Manner, Order, Place, World, agent_id,
+    app::Guise,
     chance::Chance,
     entering::{Attempt, Entering, resume},
     wire::{Heard, Wire},
 };
-use crate::tokens::{agent_id, request};
+use crate::tokens::request;
 use futures_util::future::{BoxFuture, FutureExt, OptionFuture};
 use presence_api::{
     frames::{ConnectRequest, Connected, Resume, SessionError},
@@ -34,6 +35,8 @@ pub(super) struct Member {
     pub(super) account: String,
     pub(super) classroom: String,
     pub(super) token: String,
+    /// Where it is a classroom app.
+    pub(super) guise: Option<Guise>,
     pub(super) world: World,
     pub(super) manner: Manner,
     pub(super) chance: Chance,
@@ -136,9 +139,11 @@ impl Member {
         self.last = Some(at);
         self.sockets += 1;
         let request = ConnectRequest { resume, ..request(&self.classroom, &self.token) };
-        let key = Key { agent_id: agent_id(&self.account), classroom_id: self.classroom.clone() };
+        let agent_id = agent_id(&self.account, self.guise.is_some());
+        let key = Key { agent_id, classroom_id: self.classroom.clone() };
         let (actor, history) = (self.actor.clone(), self.world.history.clone());
-        Attempt { to, socket: self.sockets, actor, key, request, history }
+        let guise = self.guise.clone();
+        Attempt { to, socket: self.sockets, actor, key, request, guise, history }
     }
 
     /// Full jitter, above what the server asks for.
@@ -255,7 +260,7 @@ impl Member {
                     (told, _) => Next::Back(self.backoff(told.and_then(|error| error.reconnect_after_ms))),
                 });
             }
-            Heard::Welcome(_) | Heard::Nothing => {}
+            Heard::Welcome(_) | Heard::LetIn(_) | Heard::Refused(_) | Heard::Nothing => {}
         }
         None
     }

@@ -2,13 +2,20 @@
 //!
 //! A test says who is in which classroom and how they behave, gives orders to some, and waits until all are in.
 
+pub mod app;
 pub mod chance;
 mod entering;
 mod member;
 mod wire;
 
-use crate::{History, tokens::Tokens, wait};
+use crate::{
+    History,
+    app::{Opening, Person, Way},
+    tokens::{AUDIENCE, Tokens},
+    wait,
+};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use app::Guise;
 use chance::Chance;
 use member::Member;
 use presence_core::close::Reason;
@@ -132,6 +139,8 @@ pub struct Client {
     place: watch::Receiver<Place>,
     /// It is to be inside when all is quiet.
     pub stays: bool,
+    /// It is a classroom app.
+    is_app: bool,
     /// Others of the same account race it: whoever is replaced stays away, and one of them is to be inside.
     rival: bool,
 }
@@ -142,7 +151,7 @@ impl Client {
     }
 
     pub fn agent_id(&self) -> String {
-        crate::agent_id(&self.account)
+        agent_id(&self.account, self.is_app)
     }
 
     pub fn actor(&self, index: usize) -> String {
@@ -161,6 +170,11 @@ impl Client {
             Place::Over(why) => Err(NotIn::Ever(format!("{who}: {why}"))),
         }
     }
+}
+
+/// How an account appears to others: by the label of its door.
+fn agent_id(account: &str, is_app: bool) -> String {
+    if is_app { format!("app.{account}.{AUDIENCE}") } else { crate::agent_id(account) }
 }
 
 /// Why a client that is to be inside is not.
@@ -191,25 +205,40 @@ impl Crowd {
 
     /// A client begins its life. Several may be of one account.
     pub fn enter(&mut self, account: &str, classroom: &str, manner: &Manner) -> Result<()> {
-        self.enter_as(account, classroom, manner, false)
+        self.enter_as(account, classroom, manner, None, false)
+    }
+
+    /// The same at the Socket.IO door: the classroom is the lesson.
+    pub fn enter_app(&mut self, person: &Person, way: Way, lesson: &str, manner: &Manner) -> Result<()> {
+        let opening = Opening::of(person, &self.tokens)?;
+        let guise = Guise { person: person.clone(), way, opening };
+        self.enter_as(&person.user, lesson, manner, Some(guise), false)
     }
 
     /// So many clients of one account enter at once, each on whatever replica it finds; whoever is replaced stays away.
     pub fn race(&mut self, account: &str, classroom: &str, rivals: usize) -> Result<()> {
         for _ in 0..rivals {
-            self.enter_as(account, classroom, &Manner::STILL, true)?;
+            self.enter_as(account, classroom, &Manner::STILL, None, true)?;
         }
         Ok(())
     }
 
-    fn enter_as(&mut self, account: &str, classroom: &str, manner: &Manner, rival: bool) -> Result<()> {
-        let token = self.tokens.swift(account)?;
+    fn enter_as(
+        &mut self,
+        account: &str,
+        classroom: &str,
+        manner: &Manner,
+        guise: Option<Guise>,
+        rival: bool,
+    ) -> Result<()> {
+        let (token, is_app) = (self.tokens.swift(account)?, guise.is_some());
         let ((orders, heard), (place, seen)) = (mpsc::channel(4), watch::channel(Place::Away));
         let member = Member {
             actor: format!("{account}#{}", self.clients.len()),
             account: account.to_owned(),
             classroom: classroom.to_owned(),
             token,
+            guise,
             world: self.world.clone(),
             manner: manner.clone(),
             chance: self.chance.split(),
@@ -223,7 +252,7 @@ impl Crowd {
             parting: JoinSet::new(),
         };
         let (account, classroom) = (account.to_owned(), classroom.to_owned());
-        self.clients.push(Client { account, classroom, orders, place: seen, stays: true, rival });
+        self.clients.push(Client { account, classroom, orders, place: seen, stays: true, is_app, rival });
         self.tasks.spawn(member.run());
         Ok(())
     }

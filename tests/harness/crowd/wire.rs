@@ -2,6 +2,7 @@
 //!
 //! Nothing is read unless somebody asks for the next frame, so a client that does not read is one that does not ask.
 
+use super::app::{AppLine, Came, Guise};
 use crate::{
     History,
     history::now,
@@ -29,9 +30,16 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(2_500);
 /// So little that a client that does not read soon holds the server up.
 const RECEIVE_BUFFER: u32 = 64 * 1024;
 
+/// Which door it leads to.
+#[derive(Debug)]
+enum Line {
+    Native(Box<WebSocketStream<TcpStream>>),
+    App(Box<AppLine>),
+}
+
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: WebSocketStream<TcpStream>,
+    line: Line,
     /// Its number among those of its actor.
     pub(super) number: u64,
     actor: String,
@@ -41,7 +49,7 @@ pub(super) struct Wire {
     alive_at: Instant,
     /// When the client said good-bye.
     parting: Option<i64>,
-    /// It has a session, and its end is not written yet.
+    /// It has a session, or as an app was let in, and its end is not written yet.
     counts: bool,
 }
 
@@ -49,6 +57,10 @@ pub(super) struct Wire {
 #[derive(Debug)]
 pub(super) enum Heard {
     Welcome(presence_api::frames::Connected),
+    /// An app was let in, as this socket.
+    LetIn(String),
+    /// An app was not let in, or not into its lesson, for this reason.
+    Refused(String),
     /// Everything up to here is known.
     UpTo(u64),
     Resync(u64),
@@ -74,8 +86,24 @@ impl Wire {
         let tcp = socket.connect(to).await.context("connect")?;
         tcp.set_nodelay(true).context("set TCP_NODELAY")?;
         let (stream, _) = client_async(request, tcp).await.context("shake hands")?;
-        Ok(Self {
-            stream,
+        Ok(Self::of(Line::Native(Box::new(stream)), number, actor, classroom, history))
+    }
+
+    /// The same at the Socket.IO door.
+    pub(super) async fn open_app(
+        to: SocketAddr,
+        number: u64,
+        (actor, classroom): (&str, &str),
+        guise: &Guise,
+        history: &History,
+    ) -> Result<Self> {
+        let line = AppLine::open(to, guise).await?;
+        Ok(Self::of(Line::App(Box::new(line)), number, actor, classroom, history))
+    }
+
+    fn of(line: Line, number: u64, actor: &str, classroom: &str, history: &History) -> Self {
+        Self {
+            line,
             number,
             actor: actor.to_owned(),
             history: history.clone(),
@@ -83,19 +111,51 @@ impl Wire {
             alive_at: Instant::now(),
             parting: None,
             counts: false,
-        })
+        }
     }
 
     pub(super) async fn say(&mut self, message: Message) -> Result<()> {
-        self.stream.send(message).await.context("say something")
+        match &mut self.line {
+            Line::Native(stream) => stream.send(message).await.context("say something"),
+            Line::App(line) => line.say(message.to_text().context("an app says text")?).await,
+        }
+    }
+
+    /// What it is, of an app.
+    pub(super) const fn app(&self) -> Option<&AppLine> {
+        match &self.line {
+            Line::App(line) => Some(line),
+            Line::Native(_) => None,
+        }
+    }
+
+    /// From here on its end is part of the history.
+    pub(super) const fn is_let_in(&mut self) {
+        self.counts = true;
     }
 
     /// What comes next. Nothing is lost when it is dropped while it waits.
     pub(super) async fn hear(&mut self) -> Heard {
-        let read = tokio::time::timeout_at(self.alive_at + SIGN_OF_LIFE, self.stream.next()).await;
-        if let Ok(Some(Ok(message))) = read {
+        let line = &mut self.line;
+        let next = async {
+            match line {
+                Line::Native(stream) => {
+                    let message = stream.next().await?.ok()?;
+                    Some(understood(&message).map_or(Came::Nothing, Came::Frame))
+                }
+                Line::App(line) => line.next().await.ok(),
+            }
+        };
+        let read = tokio::time::timeout_at(self.alive_at + SIGN_OF_LIFE, next).await;
+        if let Ok(Some(came)) = read {
             self.alive_at = Instant::now();
-            return understood(&message).map_or(Heard::Nothing, |frame| self.make_of(frame));
+            return match came {
+                Came::Frame(frame) => self.make_of(frame),
+                Came::LetIn(sid) => Heard::LetIn(sid),
+                Came::Joined(connected) => Heard::Welcome(connected),
+                Came::Refused(code) => Heard::Refused(code),
+                Came::Nothing => Heard::Nothing,
+            };
         }
         self.over(Side::Broken, None);
         Heard::Over(None)
@@ -169,7 +229,13 @@ impl Wire {
     pub(super) async fn part(&mut self) {
         self.parting.get_or_insert_with(now);
         // One that cannot be told is broken, which shows when it is read.
-        let _ = tokio::time::timeout(SIGN_OF_LIFE, self.say(Message::Close(None))).await;
+        let good_bye = async {
+            match &mut self.line {
+                Line::Native(stream) => stream.send(Message::Close(None)).await.context("say good-bye"),
+                Line::App(line) => line.part().await,
+            }
+        };
+        let _ = tokio::time::timeout(SIGN_OF_LIFE, good_bye).await;
     }
 
     /// Hears it out, for so long at the most.

@@ -3,6 +3,8 @@
 
 mod chance;
 mod edges;
+mod lesson_world;
+mod lessons;
 mod model;
 mod mutations;
 mod robust;
