@@ -198,7 +198,7 @@ async fn what_is_too_large_closes_the_connection(stack: &mut Stack) -> Result<()
     let polling = wire.open().await?;
     expect_too_large(&polling, event(little + 1)).await?;
     let polling = wire.enter().await?;
-    polling.say(&event(much)).await?;
+    polling.say(&event(much)).await.context("as much as may be said")?;
     polling.expect_alive().await?;
     expect_too_large(&polling, event(much + 1)).await?;
     let mut socket = wire.open_websocket().await?;
@@ -213,11 +213,11 @@ async fn what_is_too_large_closes_the_connection(stack: &mut Stack) -> Result<()
     socket.expect_end().await
 }
 
-/// The answer may be lost: the server does not read what it refuses, and closes.
+/// The answer may be lost, and the TCP connection with it: the server does not read what it refuses.
 async fn expect_too_large(polling: &Polling<'_>, body: String) -> Result<()> {
     let answer = polling.post(body).await;
     ensure!(answer.as_ref().map_or(true, |answer| answer.status == 413), "{answer:?}");
-    polling.expect_gone().await.map(drop)
+    eventually("the connection to be gone", async || polling.expect_gone().await).await.map(drop)
 }
 
 async fn a_second_poll_closes_the_connection(stack: &mut Stack) -> Result<()> {
