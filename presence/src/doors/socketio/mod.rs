@@ -128,7 +128,7 @@ impl Door {
         request: Request,
     ) -> Result<Response<Body>, Refusal> {
         let exchange = self.registry.find(id).ok_or(Refusal::UnknownSid)?;
-        if !exchange.is_of(asked.credentials) {
+        if !exchange.is_of(asked.credentials, asked.way) {
             return Err(Refusal::Forbidden);
         }
         match asked.way {

@@ -39,7 +39,10 @@ pub(super) struct Asked {
 
 /// A digest of what the client that opened a connection showed. Whoever uses the connection shows the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Credentials([u8; 32]);
+pub(super) struct Credentials {
+    query: [u8; 32],
+    bearer: Option<[u8; 32]>,
+}
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -113,13 +116,20 @@ impl Credentials {
     fn of(values: &Values, bearer: Option<&str>) -> Self {
         let Values { auth, role, org_id, product_type, .. } = values;
         let mut digest = Sha256::new();
-        for part in [auth.as_deref(), bearer, role.as_deref(), org_id.as_deref(), product_type.as_deref()] {
+        for part in [auth, role, org_id, product_type].map(Option::as_deref) {
             // With its length, so that no two lists of parts read the same.
             let length = part.map_or(u64::MAX, |part| part.len() as u64);
             digest.update(length.to_be_bytes());
             digest.update(part.unwrap_or_default());
         }
-        Self(digest.finalize().into())
+        Self { query: digest.finalize().into(), bearer: bearer.map(|token| Sha256::digest(token).into()) }
+    }
+
+    /// Whether whoever shows `these` may use a connection that was opened with those. A page cannot put a header into
+    /// the handshake of a WebSocket: there it may be missing, and never another one.
+    pub(super) fn admit(self, these: Self, way: Way) -> bool {
+        let may_lack = way == Way::WebSocket && these.bearer.is_none();
+        self.query == these.query && (may_lack || self.bearer == these.bearer)
     }
 }
 
@@ -250,6 +260,17 @@ mod tests {
         let header = with_header(GOOD, "Bearer a").unwrap().credentials;
         assert!(all.iter().all(|other| header != *other));
         assert_eq!(read("sid=x&auth=a&transport=websocket&EIO=4").unwrap().credentials, all[1]);
+    }
+
+    #[test]
+    fn the_handshake_of_a_websocket_may_lack_the_header_and_nothing_may_have_another() {
+        let of = |authorization| with_header(GOOD, authorization).unwrap().credentials;
+        let (opened, other, lacking) = (of("Bearer a"), of("Bearer b"), read(GOOD).unwrap().credentials);
+        assert!(opened.admit(opened, Way::Polling) && opened.admit(lacking, Way::WebSocket));
+        assert!(!opened.admit(lacking, Way::Polling));
+        assert!([Way::Polling, Way::WebSocket].iter().all(|way| !opened.admit(other, *way)));
+        assert!(!lacking.admit(opened, Way::WebSocket));
+        assert!(!opened.admit(read(&format!("{GOOD}&auth=a")).unwrap().credentials, Way::WebSocket));
     }
 
     #[test]

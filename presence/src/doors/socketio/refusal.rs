@@ -72,6 +72,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
         let json = HeaderValue::from_static("application/json");
-        (self.status(), [(header::CONTENT_TYPE, json)], self.body()).into_response()
+        let mut response = (self.status(), [(header::CONTENT_TYPE, json)], self.body()).into_response();
+        if self == Self::TooLarge {
+            // The rest of the body is not read, so nothing can follow it.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }

@@ -10,7 +10,7 @@ pub(in crate::doors::socketio) use requests::{Posting, Upgrading, Waiting};
 
 use super::{
     engine_packet::{CLOSE, NOOP, Packet},
-    query::Credentials,
+    query::{Credentials, Way},
     refusal::Refusal,
 };
 use crate::{
@@ -131,8 +131,8 @@ impl Exchange {
     }
 
     /// Whether this is who opened the connection.
-    pub(in crate::doors::socketio) fn is_of(&self, credentials: Credentials) -> bool {
-        self.credentials == credentials
+    pub(in crate::doors::socketio) fn is_of(&self, credentials: Credentials, way: Way) -> bool {
+        self.credentials.admit(credentials, way)
     }
 
     /// A GET begins to wait. A second one at a time ends the connection.
