@@ -3,6 +3,7 @@
 //! A file is a subject; the `scenarios!` at its top lists what is shown there, and on which stacks.
 
 mod admission;
+mod balancer;
 mod command_line;
 mod crashing;
 mod draining;
