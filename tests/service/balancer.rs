@@ -164,12 +164,12 @@ async fn whoever_polls_at_an_owner_that_was_killed_is_told_at_once(stack: &mut S
         Polling::new(second.public, &opening, Some(&sid))?,
         Polling::new(third.public, &opening, Some(&sid))?,
     );
-    let dies = async {
+    let killing = async {
         expect_waiting(&second, 1).await?;
         stack.process(&owner).kill()
     };
-    let (waited, died) = tokio::join!(within("the poll that waits", at_second.get()), dies);
-    died?;
+    let (waited, killed) = tokio::join!(within("the poll that waits", at_second.get()), killing);
+    killed?;
     expect_refused(waited?, 400, 1)?;
     expect_refused(within("a later poll", at_third.get()).await?, 400, 1)?;
     expect_refused(within("a POST", at_second.post(&[app::Frame::Text("3".into())])).await?, 400, 1)?;
@@ -221,12 +221,12 @@ async fn a_replica_that_ends_lets_polls_go_on_elsewhere(stack: &mut Stack) -> Re
     let opening = owner.opening(&Person::student("ann", "school"))?.by(Way::Polling);
     let sid = polling(&owner, &opening).await?;
     let at_second = Polling::new(second.public, &opening, Some(&sid))?;
-    let ends = async {
+    let stopping = async {
         expect_waiting(&second, 1).await?;
         stack.stop(&second).await
     };
-    let (waited, ended) = tokio::join!(within("the poll that waits", at_second.get()), ends);
-    ended?;
+    let (waited, stopped) = tokio::join!(within("the poll that waits", at_second.get()), stopping);
+    stopped?;
     let noop = waited??;
     ensure!(noop == [app::Frame::Text("6".into())], "{noop:?}");
     // The connection has noticed nothing.
