@@ -42,3 +42,21 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_told_the_port_that_was_found_unless_an_address_is_set() {
+        let (wish, at) = ("127.0.0.1:0".parse().unwrap(), "127.0.0.1:4711".parse().unwrap());
+        let mut unset = Replica::default();
+        unset.resolve(None, wish);
+        unset.settle(wish, at);
+        assert_eq!(unset.address, "127.0.0.1:4711");
+        let mut set = Replica { address: "presence-0.presence:8081".into(), ..Replica::default() };
+        set.resolve(None, wish);
+        set.settle(wish, at);
+        assert_eq!(set.address, "presence-0.presence:8081");
+    }
+}

@@ -162,7 +162,7 @@ table! {
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
     forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
     pub forwarding: Gauge = Gauge::default(), "socketio_forwarding", "Requests of polling that wait for the replica that holds their connection";
-    pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
+    pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "Connections by WebSocket that are copied to the replicas that hold them";
     pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
     pub store_statements: Counter = Counter::default(), "store_statements", "Statements run by the store";

@@ -46,7 +46,7 @@ fn released(door: &Door, request: &Request) -> Response<Body> {
         Err(refusal) => return refusal.into_response(),
     };
     let exchange = match &asked.sid {
-        Sid::Of(id) => door.registry.find(id).filter(|exchange| exchange.is_of(asked.credentials)),
+        Sid::Of(id) => door.registry.find(id).filter(|exchange| exchange.is_of(asked.credentials, asked.way)),
         Sid::None | Sid::Foreign => None,
     };
     match exchange {

@@ -50,7 +50,7 @@ async fn a_websocket_is_copied_both_ways_and_ends_with_either_end() {
     stage.until_tunnels(1).await;
     let much: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     let (mut from, mut to) = client.split();
-    let (_, heard) = tokio::join!(async { to.write_all(&much).await.unwrap() }, async {
+    let ((), heard) = tokio::join!(async { to.write_all(&much).await.unwrap() }, async {
         let mut heard = vec![0; much.len()];
         timeout(PATIENCE, from.read_exact(&mut heard)).await.unwrap().unwrap();
         heard

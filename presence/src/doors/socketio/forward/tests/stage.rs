@@ -213,9 +213,11 @@ pub(super) async fn mirror(request: Request) -> Response<Body> {
         .into_response()
 }
 
-/// Switches, and says back what it hears.
+/// Switches, and says back what it hears. A poll is mirrored.
 async fn echo(tasks: Tasks, mut request: Request) -> Response<Body> {
-    let upgrading = request.extensions_mut().remove::<OnUpgrade>().unwrap();
+    let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return mirror(request).await;
+    };
     let key = request.headers()[header::SEC_WEBSOCKET_KEY].to_str().unwrap().to_owned();
     tasks.start_to_finish(async move {
         let parts = upgrading.await.unwrap().downcast::<TokioIo<TcpStream>>().unwrap();
