@@ -204,6 +204,11 @@ impl Exchange {
         Ok(taken)
     }
 
+    /// Lets a GET that waits go without packets: its client asks again, and what is to be sent stays where it is.
+    pub(super) fn release(&self) {
+        self.lock().answer(NOOP);
+    }
+
     fn break_off(&self) {
         let mut inner = self.lock();
         inner.end(Why::Broken, NOOP);
