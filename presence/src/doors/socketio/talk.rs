@@ -248,3 +248,6 @@ fn answer<T: Serialize>(ack: AckId, outcome: Result<T, Refusal>) -> Bytes {
 fn malformed(detail: &str) -> Heard {
     Heard::Malformed(Malformed { reason: Reason::ProtocolError, detail: detail.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

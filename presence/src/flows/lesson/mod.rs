@@ -10,8 +10,6 @@ mod notice;
 mod recover;
 mod refusal;
 mod report;
-#[cfg(test)]
-mod tests;
 mod who;
 
 pub use client::{Client, InLesson};
