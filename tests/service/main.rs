@@ -3,12 +3,9 @@
 //! A file is a subject; the `scenarios!` at its top lists what is shown there, and on which stacks.
 
 mod admission;
-<<<<<<< HEAD
 mod app_frames;
 mod apps;
-=======
 mod balancer;
->>>>>>> forward
 mod command_line;
 mod crashing;
 mod draining;

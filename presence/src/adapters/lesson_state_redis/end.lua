@@ -1,12 +1,14 @@
 -- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one. Other names are arguments, empty where
 -- there is none: alive:…, the recovery that goes with it, and what a lesson's name follows in lesson_teacher_… or
--- lesson_student_…, and in whose sockets those are. Returns {lesson_id, whether the user has no other socket}, or nothing where it had ended.
+-- lesson_student_…, and in whose sockets those are. Returns {lesson_id, whether the user has no other socket}, or nothing
+-- where it had ended.
 local replica, sid, user_id, ended_ttl, alive_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local alive, recovery, members_of, owners_of, shown = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local sockets, replicas, own, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local stop = foreign({ sockets, alive ~= '' and alive or nil }, 'hash')
 if stop then return stop end
 
+-- A connection that took this one up keeps its recovery.
 if recovery ~= '' then
   local is_taken_up = false
   for _, other in ipairs(redis.call('ZRANGE', own, 0, -1)) do
