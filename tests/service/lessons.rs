@@ -3,7 +3,7 @@
 
 use presence_tests::{
     Agent, App, Kind, Lesson, Opening, Person, Result, Server, Stack, Way, app::PacketKind, ensure,
-    eventually, http::ensure_apart, scenarios, tokens::AUDIENCE,
+    eventually, scenarios, tokens::AUDIENCE,
 };
 use serde_json::{Value, json};
 
@@ -145,6 +145,7 @@ async fn who_is_not_let_in_hears_why(stack: &mut Stack) -> Result<()> {
 }
 
 async fn a_lesson_is_one_room_for_both_doors(stack: &mut Stack) -> Result<()> {
+    stack.use_redis().await?;
     let server = stack.start().await?;
     let room = lesson(stack).await?;
     stack.add_seat(&room, "bob", "7").await?;
@@ -170,8 +171,10 @@ async fn a_lesson_is_one_room_for_both_doors(stack: &mut Stack) -> Result<()> {
     teacher.leave().await?;
     hear(&mut watcher, "left", &app_id("ann")).await?;
     let stays = server.attendance(&room).await?;
-    ensure!(stays.iter().filter(|stay| stay.left_at.is_some()).count() == 2, "{stays:?}");
-    ensure_apart(&stays)
+    let ended: Vec<_> =
+        stays.iter().filter(|stay| stay.left_at.is_some()).map(|stay| &stay.agent_id).collect();
+    ensure!(ended == [&app_id("ann"), &app_id("bob")], "{stays:?}");
+    Ok(())
 }
 
 async fn whoever_comes_back_after_a_crash_has_not_left(stack: &mut Stack) -> Result<()> {
@@ -179,6 +182,7 @@ async fn whoever_comes_back_after_a_crash_has_not_left(stack: &mut Stack) -> Res
     stack.set("session.lease_renew", "300ms");
     stack.set("session.return_window", "20s");
     stack.expect_in_log("the lease had lapsed");
+    stack.use_redis().await?;
     let server = stack.start().await?;
     let room = lesson(stack).await?;
     let ann = Person::teacher("ann", ORG);
@@ -244,6 +248,8 @@ async fn a_replica_that_lets_go_is_not_seen_to(stack: &mut Stack) -> Result<()> 
     here.expect_stats("to be drained", |stats| stats.agents == 0 && stats.waiting == 0).await?;
     watcher.expect_quiet(&there, &room).await?;
     expect_alive(&mut hub).await?;
+    hub.leave().await?;
+    watcher.close().await?;
     app.leave().await
 }
 
