@@ -16,6 +16,7 @@ mod hostile_tokens;
 mod http_api;
 mod internal_api;
 mod leases;
+mod lesson_state;
 mod lessons;
 mod limits;
 mod outages;

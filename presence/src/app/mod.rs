@@ -42,7 +42,8 @@ use presence_core::{ids::ReplicaId, session::Rules, time::millis};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
-/// Connections to the internal and the health port, at most: siblings, an operator, a scraper.
+/// Connections to the internal and the health port, at most: siblings, an operator, a scraper; besides those that
+/// siblings carry for clients.
 const FEW: usize = 256;
 /// How long the start waits for the bus, and for Redis.
 const COMPANY_PATIENCE: Duration = Duration::from_secs(2);
@@ -244,14 +245,16 @@ impl Listeners {
         let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
         let mut public =
             doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
-        let mut apps = None;
+        let (mut forwarded, mut most_internal) = (None, FEW);
         if engine.apps.is_some() {
             let talking = doors::socketio::talking(engine);
             let door = doors::socketio::Door::new(engine.clone(), admission, talking);
-            apps = Some(doors::socketio::internal_routes(door.clone()));
-            public = public.merge(doors::socketio::routes(door));
+            public = public.merge(doors::socketio::routes(door.clone()));
+            forwarded = Some(doors::socketio::internal_routes(door));
+            // Whoever has a connection here may come by another replica.
+            most_internal += deps.config.public.max_connections as usize;
         }
-        let internal = doors::internal::routes(engine.clone(), drainer.clone(), apps);
+        let internal = doors::internal::routes(engine.clone(), drainer.clone(), forwarded);
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
             let metrics = deps.metrics.clone();
@@ -259,7 +262,7 @@ impl Listeners {
             engine.tasks.start_vital(name, serve::serve(listener, routes, engine.tasks.clone(), cap));
         };
         start("public door", self.public, public, deps.config.public.max_connections as usize);
-        start("internal door", self.internal, internal, FEW);
+        start("internal door", self.internal, internal, most_internal);
         start("health door", self.metrics, health, FEW);
     }
 

@@ -209,6 +209,7 @@ table! {
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
     forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
+    pub forwarding: Gauge = Gauge::default(), "socketio_forwarding", "Requests of polling that wait for the replica that holds their connection";
     pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
     pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
@@ -276,9 +277,6 @@ impl Metrics {
         for ended in Forwarded::ALL {
             show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
         }
-        for result in [Upgrade::Done, Upgrade::GivenUp] {
-            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
-        }
         for kind in Kind::ALL {
             self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);
         }
@@ -291,6 +289,9 @@ impl Metrics {
         }
         for told in [true, false] {
             show(&self.app_notices.get_or_create(&notice_label(told)));
+        }
+        for result in [Upgrade::Done, Upgrade::GivenUp] {
+            show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
         }
         for result in [Resumed::Complete, Resumed::Resync] {
             show(&self.resumes.get_or_create(&ByResult { result: result.as_str() }));

@@ -83,13 +83,11 @@ impl Link {
 
     fn connection(&self) -> Result<(MultiplexedConnection, u64), Fault> {
         let state = self.lock();
-        match &state.now {
-            Some(connection) => Ok((connection.clone(), state.number)),
-            None => {
-                let why = state.trouble.clone().unwrap_or_else(|| "no connection yet".to_owned());
-                Err(Fault::unavailable(WHAT, why))
-            }
+        if let Some(connection) = &state.now {
+            return Ok((connection.clone(), state.number));
         }
+        let why = state.trouble.clone().unwrap_or_else(|| "no connection yet".to_owned());
+        Err(Fault::unavailable(WHAT, why))
     }
 
     fn failed(&self, error: RedisError, number: u64) -> Fault {

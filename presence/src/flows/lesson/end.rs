@@ -20,13 +20,14 @@ use presence_core::app::Kind;
 pub async fn end(engine: &Engine, client: Client, left: bool) {
     let Some(apps) = &engine.apps else { return };
     let (socket, pid, answered) = client.leave();
-    // Once: where it fails, nobody answers for the socket from here on, and the reconcile ends what is left of it.
+    // Once: where it fails, `lifecycle/lessons` goes on with it.
     match apps.state.end(engine.replica_id, &socket, left.then_some(&pid)).await {
         Ok(Some(ended)) => tell(engine, &socket, ended).await,
         Ok(None) => {}
         Err(fault) => {
             let error = &fault as &dyn std::error::Error;
-            tracing::warn!(error, "left the end of an app's socket to the reconcile");
+            tracing::warn!(error, "the end of an app's socket waits for the lesson state");
+            return answered.leave_unfinished();
         }
     }
     drop(answered);

@@ -17,7 +17,7 @@ use crate::{
     flows::lesson::tell,
     ports::{Fault, lesson_state::Entered},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use memory::{Found, Memory};
 use presence_core::ids::ReplicaId;
 use std::{sync::Arc, time::Duration};
@@ -25,8 +25,6 @@ use tokio::time::MissedTickBehavior;
 
 /// What was lost is back after one look, or two.
 const EVERY: Duration = Duration::from_secs(2);
-/// A look that takes longer is given up; the next one goes on with it.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Sockets that are ended in one look, and how many side by side; more wait for the next look.
 const ENDED: usize = 512;
 const ENDING: usize = 16;
@@ -49,20 +47,41 @@ impl Lessons {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let look = async {
-                self.look(apps, &mut memory).await?;
-                self.sweep(apps).await
-            };
-            match tokio::time::timeout(PATIENCE, look).await {
-                Ok(Ok(())) => {}
-                Ok(Err(fault)) => {
-                    tracing::debug!(error = &fault as &dyn std::error::Error, "look at the lesson state");
-                }
-                Err(_) => {
-                    tracing::warn!("a look at the lesson state took too long; the next one goes on with it")
-                }
+            if let Err(fault) = self.once(apps, &mut memory).await {
+                tracing::debug!(error = &fault as &dyn std::error::Error, "look at the lesson state");
             }
         }
+    }
+
+    /// Every step of it is bounded by its port. It is never broken off in between: what was ended is to be told.
+    async fn once(&self, apps: &Apps, memory: &mut Memory) -> Result<(), Fault> {
+        self.finish(apps).await?;
+        self.look(apps, memory).await?;
+        self.sweep(apps).await
+    }
+
+    /// Those that are over and could not be ended, because the lesson state was away. It may have lost them by now: they end
+    /// all the same.
+    async fn finish(&self, apps: &Apps) -> Result<(), Fault> {
+        let me = self.engine.replica_id;
+        for batch in apps.present.unfinished().chunks(ENDING) {
+            let ending = batch.iter().map(|entered| apps.state.end(me, &entered.socket, None));
+            let mut away = None;
+            for (Entered { socket, .. }, ended) in batch.iter().zip(join_all(ending).await) {
+                match ended {
+                    Ok(ended) => {
+                        apps.present.finish(&socket.sid);
+                        if let Some(ended) = ended {
+                            tell(&self.engine, socket, ended).await;
+                        }
+                    }
+                    Err(fault) => away = Some(fault),
+                }
+            }
+            // Nobody else goes through either.
+            away.map_or(Ok(()), Err)?;
+        }
+        Ok(())
     }
 
     /// This replica's own.
