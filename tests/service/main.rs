@@ -19,6 +19,7 @@ mod http_api;
 mod internal_api;
 mod leases;
 mod lesson_state;
+mod lessons;
 mod limits;
 mod outages;
 mod replacing;

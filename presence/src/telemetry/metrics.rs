@@ -188,7 +188,7 @@ table! {
         "http_request_duration_seconds", "From request to answer";
     app_sockets: Family<ByKind, Gauge> = Family::default(), "app_sockets", "Classroom apps that are in, by kind";
     app_connects: Family<ByOutcome, Counter> = Family::default(), "app_connects", "Connects of classroom apps, by how they ended";
-    lesson_joins: Family<ByOutcome, Counter> = Family::default(), "lesson_joins", "join_lesson, by how it ended";
+    lesson_joins: Family<ByOutcome, Counter> = Family::default(), "lesson_joins", "Joins of lessons, by how they ended";
     pub app_events_unknown: Counter = Counter::default(), "app_events_unknown", "Events of classroom apps that nobody serves";
     app_notices: Family<ByKind, Counter> = Family::default(), "app_notices", "Notices told to an org, by whether other replicas heard";
     start_time: Seconds = Seconds::default(), "start_time_seconds", "When the process began, since 1970";

@@ -171,7 +171,9 @@ impl App {
     }
 
     /// The connection breaks.
-    pub(super) fn break_off(self) {}
+    pub(super) fn break_off(self) {
+        drop(self);
+    }
 }
 
 pub(super) fn wish(user: &str, role: &str) -> Value {

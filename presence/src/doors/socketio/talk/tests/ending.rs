@@ -103,14 +103,15 @@ async fn a_replica_that_lets_go_says_so_closes_and_is_not_seen_to() {
 }
 
 #[tokio::test]
-async fn an_end_that_the_lesson_state_does_not_hear_of_is_left_to_the_reconcile() {
+async fn an_end_that_the_lesson_state_does_not_hear_of_is_told_later() {
     let world = World::begin().await;
     let engine = world.replica("a").await;
     let ann = App::enter(&engine, "teacher", "ann").await;
     world.state.set_away(true);
     ann.say("1");
     let here = &engine.apps.as_ref().unwrap().present;
-    eventually("nobody is answered for", || here.is_empty()).await;
+    eventually("its end is to be told", || here.unfinished().len() == 1).await;
+    assert!(here.all().is_empty());
     world.state.set_away(false);
     assert_eq!(world.key("alive:org_o_user_ann")[1], "state=connect");
     assert_eq!(world.reports.all(), [""; 0]);

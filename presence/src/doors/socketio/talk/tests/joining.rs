@@ -33,14 +33,14 @@ async fn what_is_asked_wrongly_is_answered_and_changes_nothing() {
     let engine = world.replica("a").await;
     let mut ann = App::enter(&engine, "teacher", "ann").await;
     let with = |field: &str, value: Value| {
-        let mut wish = wish("ann", "teacher");
-        wish[field] = value;
-        wish
+        let mut data = wish("ann", "teacher");
+        data[field] = value;
+        data
     };
     let without = |field: &str| {
-        let mut wish = wish("ann", "teacher");
-        wish.as_object_mut().unwrap().remove(field);
-        wish
+        let mut data = wish("ann", "teacher");
+        data.as_object_mut().unwrap().remove(field);
+        data
     };
     let large = "x".repeat(1024 * 1024);
     let cases = [

@@ -56,7 +56,8 @@ impl World {
     pub(super) async fn begin() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (store, run) = SqliteStore::open(&SqliteOptions::new(dir.path().join("db"))).await.unwrap();
-        tokio::spawn(run);
+        let tasks = Tasks::default();
+        tasks.start("store", run);
         let clock = Arc::new(SystemClock::start());
         let state = InProcessLessonState::new(clock.clone());
         Self {
