@@ -59,7 +59,8 @@ pub async fn run<T: Transport, C: Conversation, G: Send>(
             next = socket.step(input).await;
         }
     }
-    socket.conversation.over(&socket.engine, socket.left).await;
+    // On the heap, as `serve` is: it comes once in a socket's life.
+    Box::pin(socket.conversation.over(&socket.engine, socket.left)).await;
 }
 
 /// A transport and what the loop keeps beside it.

@@ -68,8 +68,14 @@ impl Class {
 
     /// The teacher is back, under the same id, without having done anything for it.
     async fn expect_taken_up(&mut self) -> Result<()> {
-        let connected = self.apps.expect(&self.teacher.user, "connected").await?;
-        let is_recovered = connected["recovered"] == true && connected["sid"] == *self.sid;
+        let connected = loop {
+            let told = self.apps.next(&self.teacher.user).await?;
+            // A try that found nobody.
+            if told["is"] != "refused" || told["comes_back"] != true {
+                break told;
+            }
+        };
+        let is_recovered = connected["is"] == "connected" && connected["recovered"] == true && connected["sid"] == *self.sid;
         ensure!(is_recovered, "expected {}: {connected}", self.sid);
         Ok(())
     }

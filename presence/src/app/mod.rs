@@ -242,16 +242,17 @@ impl Listeners {
         let deps = &engine.deps;
         self.announce(&deps.config);
         let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
-        let mut public =
-            doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
-        let mut apps = None;
-        if engine.apps.is_some() {
+        let apps = engine.apps.is_some().then(|| {
             let talking = doors::socketio::talking(engine);
-            let door = doors::socketio::Door::new(engine.clone(), admission, talking);
-            apps = Some(doors::socketio::internal_routes(door.clone()));
-            public = public.merge(doors::socketio::routes(door));
+            doors::socketio::Door::new(engine.clone(), admission.clone(), talking)
+        });
+        let mut public =
+            doors::native::routes(engine.clone(), admission).merge(doors::http::router(deps.clone()));
+        if let Some(door) = &apps {
+            public = public.merge(doors::socketio::routes(door.clone()));
         }
-        let internal = doors::internal::routes(engine.clone(), drainer.clone(), apps);
+        let siblings = apps.map(doors::socketio::internal_routes);
+        let internal = doors::internal::routes(engine.clone(), drainer.clone(), siblings);
         let health = doors::health::router(readiness.clone(), deps.metrics.clone());
         let start = |name, listener, routes: Router, most| {
             let metrics = deps.metrics.clone();

@@ -2,6 +2,8 @@
 //!
 //! Labels are closed sets. Agents, classrooms and audiences are never among them: their number has no bound.
 
+pub use super::knocks::{Refusal, Upgrade};
+
 use super::Forwarded;
 use crate::{event::Poison, ports::peers::Answer};
 use presence_api::lesson::Code;
@@ -56,56 +58,6 @@ impl Resumed {
         match self {
             Self::Complete => "complete",
             Self::Resync => "resync",
-        }
-    }
-}
-
-/// Why a socket was not even let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// Its page is not one of `public.origins`.
-    Origin,
-    /// Too many without a session from one address.
-    AddressCap,
-    /// Too many without a session.
-    TotalCap,
-    /// Too many connections.
-    Limit,
-    /// Too many clients that poll.
-    PollingCap,
-    /// This replica lets go of its sockets.
-    Draining,
-}
-
-impl Refusal {
-    pub const ALL: [Self; 6] =
-        [Self::Origin, Self::AddressCap, Self::TotalCap, Self::Limit, Self::PollingCap, Self::Draining];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Origin => "origin",
-            Self::AddressCap => "address_cap",
-            Self::TotalCap => "total_cap",
-            Self::Limit => "limit",
-            Self::PollingCap => "polling_cap",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-/// How a client's change from polling to a WebSocket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Upgrade {
-    Done,
-    /// Not finished in time, or broken off: polling goes on.
-    GivenUp,
-}
-
-impl Upgrade {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::GivenUp => "given_up",
         }
     }
 }
@@ -209,6 +161,7 @@ table! {
     peer_asks: Family<ByAnswer, Counter> = Family::default(), "peer_asks", "Sockets that other replicas were asked to let go, by answer";
     pub peer_garbage: Counter = Counter::default(), "peer_garbage", "Messages to this replica that are no asks";
     forwarded: Family<ByOutcome, Counter> = Family::default(), "socketio_forwarded", "Requests for connections that other replicas hold, by how they ended";
+    pub forwarding: Gauge = Gauge::default(), "socketio_forwarding", "Requests of polling that wait for the replica that holds their connection";
     pub tunnels: Gauge = Gauge::default(), "socketio_tunnels", "WebSockets that are copied to the replicas that hold them";
     pub notice_garbage: Counter = Counter::default(), "notice_garbage", "Messages to all replicas that are no notices";
     pub bus_up: Gauge = Gauge::default(), "bus_up", "1 while the bus is reachable";
@@ -273,11 +226,11 @@ impl Metrics {
         for answer in Answer::ALL.map(Some).into_iter().chain([None]) {
             show(&self.peer_asks.get_or_create(&answer_label(answer)));
         }
-        for ended in Forwarded::ALL {
-            show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
-        }
         for result in [Upgrade::Done, Upgrade::GivenUp] {
             show(&self.upgrades.get_or_create(&ByResult { result: result.as_str() }));
+        }
+        for ended in Forwarded::ALL {
+            show(&self.forwarded.get_or_create(&ByOutcome { outcome: ended.as_str() }));
         }
         for kind in Kind::ALL {
             self.app_sockets.get_or_create(&ByKind { kind: kind.as_str() }).set(0);

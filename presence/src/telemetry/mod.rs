@@ -5,6 +5,7 @@
 
 mod counted;
 mod forwarded;
+mod knocks;
 mod logs;
 pub mod metrics;
 pub mod readiness;

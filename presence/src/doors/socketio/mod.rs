@@ -20,7 +20,7 @@ mod upgrade;
 mod words;
 
 pub use connection::Connection;
-pub use forward::{Siblings, internal_routes};
+pub use forward::internal_routes;
 pub use opening::Opening;
 pub use sid::{EngineId, recovery_id, socket_id};
 pub use talk::Talk;
@@ -42,6 +42,7 @@ use axum::{
     response::IntoResponse,
     routing,
 };
+use forward::Siblings;
 use futures_util::future::BoxFuture;
 use presence_core::{session::Rules, time::millis};
 use query::{Asked, Sid, Way};
@@ -99,7 +100,7 @@ impl Door {
                 let id = id.clone();
                 self.continued(&asked, &id, request).await
             }
-            Sid::Of(id) => Ok(self.siblings.forward(id.owner(), request).await),
+            Sid::Of(id) => self.siblings.forward(id.owner(), request).await,
             Sid::Foreign => Err(Refusal::UnknownSid),
         }
     }

@@ -92,8 +92,8 @@ async fn post(door: &Door, posting: Posting, request: Request) -> Result<(), Ref
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Refusal> {
-    let of_bytes = HeaderValue::from_static("application/octet-stream");
-    if request.headers().get(header::CONTENT_TYPE) == Some(&of_bytes) {
+    let kind = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if kind.starts_with(b"application/octet-stream") {
         // As the third version of the protocol had it; the fourth has texts alone.
         return Err(Refusal::BadRequest);
     }

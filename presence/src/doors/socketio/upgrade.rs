@@ -39,12 +39,16 @@ pub(super) fn open(
     let (response, upgrading) = handshake::answer(request, door.limits);
     if let Some(upgrading) = upgrading {
         let at = door.clone();
+        // On the heap, and gone with the handshake: what comes after lives much longer.
+        let begun = Box::pin(async move {
+            let socket = upgrading.await?;
+            let open = open_packet(&at, &EngineId::new(at.engine.replica_id), &[]);
+            let connection = Connection::websocket(Upgraded { socket, place: peer.place }, open);
+            Some((at.begin)(connection, opening, permit))
+        });
         door.engine.tasks.start_to_finish(async move {
-            if let Some(socket) = upgrading.await {
-                let open = open_packet(&at, &EngineId::new(at.engine.replica_id), &[]);
-                let connection = Connection::websocket(Upgraded { socket, place: peer.place }, open);
-                let running = (at.begin)(connection, opening, permit);
-                drop(at);
+            let begun = begun.await;
+            if let Some(running) = begun {
                 running.await;
             }
         });

@@ -23,6 +23,8 @@ use presence_core::ids::ReplicaId;
 pub(super) const CLIENT_AUTHORIZATION: HeaderName = HeaderName::from_static("presence-client-authorization");
 /// Which replica answered: another one may have come to an address since, or something else altogether.
 pub(super) const OWNER: HeaderName = HeaderName::from_static("presence-owner");
+/// Asks not for an answer to a poll, but that the one that waits is answered now.
+pub(super) const RELEASE: HeaderName = HeaderName::from_static("presence-release");
 /// Where forwarded requests go.
 pub(super) const PATH: &str = "/socket.io/";
 

@@ -7,6 +7,7 @@
 mod arriving;
 mod headers;
 mod link;
+mod parting;
 mod tunnel;
 mod whereabouts;
 
@@ -17,7 +18,11 @@ pub use arriving::internal_routes;
 
 use super::refusal::Refusal;
 use crate::{
-    config::Config, config::store::StoreUrl, engine::Engine, lifecycle::serve::Peer, telemetry::Forwarded,
+    config::Config,
+    config::store::StoreUrl,
+    engine::Engine,
+    lifecycle::serve::Peer,
+    telemetry::{Counted, Forwarded},
 };
 use axum::{
     body::Body,
@@ -28,9 +33,10 @@ use axum::{
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use link::{Connector, Failure, Pool};
+use parting::told_to_go;
 use presence_core::ids::ReplicaId;
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{error::Error, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::{sync::oneshot, time::timeout};
 use tunnel::Ends;
 use whereabouts::Directory;
 
@@ -38,12 +44,16 @@ use whereabouts::Directory;
 const MARGIN: Duration = Duration::from_secs(5);
 /// The same for a POST: longer than its owner takes to read it and to take what it brought.
 const POST_PATIENCE: Duration = Duration::from_secs(45);
+/// And for an upgrade, which is answered at once.
+const UPGRADE_PATIENCE: Duration = Duration::from_secs(5);
+/// What releasing a poll may take, and its answer after that.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The head of a request and what its answer holds around the packets.
 const AROUND: usize = 64 * 1024;
 
 /// The other replicas, as far as they hold connections whose clients come here.
 #[derive(Debug)]
-pub struct Siblings {
+pub(super) struct Siblings {
     engine: Arc<Engine>,
     directory: Directory,
     pool: Pool,
@@ -57,7 +67,7 @@ struct Carried {
 }
 
 impl Siblings {
-    pub fn new(engine: Arc<Engine>) -> Self {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
         advise(&engine.deps.config);
         let connector = Connector::default();
         Self {
@@ -69,13 +79,21 @@ impl Siblings {
     }
 
     /// Has a request answered by the replica that holds its connection. Its client's origin was looked at.
-    pub async fn forward(&self, owner: ReplicaId, request: Request) -> Response<Body> {
-        let Carried { how, answer } = match self.carry(owner, request).await {
-            Ok(carried) => carried,
-            Err(how) => Carried { how, answer: unknown_session(how) },
+    pub(super) async fn forward(
+        &self,
+        owner: ReplicaId,
+        request: Request,
+    ) -> Result<Response<Body>, Refusal> {
+        let (how, answer) = match self.carry(owner, request).await {
+            Ok(Carried { how, answer }) => (how, Ok(self.parting(answer))),
+            Err(how @ Forwarded::Draining) => {
+                (how, Ok((StatusCode::SERVICE_UNAVAILABLE, "this replica is shutting down").into_response()))
+            }
+            // Its client connects anew.
+            Err(how) => (how, Err(Refusal::UnknownSid)),
         };
         self.engine.deps.metrics.forward(how);
-        self.parting(answer)
+        answer
     }
 
     async fn carry(&self, owner: ReplicaId, request: Request) -> Result<Carried, Forwarded> {
@@ -91,17 +109,44 @@ impl Siblings {
             return Err(Forwarded::Draining);
         }
         let address = self.directory.address(owner).await.ok_or(Forwarded::Gone)?;
-        let outgoing = headers::outgoing(&client, &address, secret, upgrading.is_some()).ok_or_else(|| {
+        let again = || headers::outgoing(&client, &address, secret, upgrading.is_some());
+        let outgoing = again().ok_or_else(|| {
             tracing::warn!(replica = %owner, %address, "no address of an internal API; see replica.address");
             Forwarded::Unreachable
         })?;
-        match upgrading {
-            Some(upgrading) => self.tunnel(owner, outgoing, (upgrading, client.extensions.remove())).await,
-            None if client.method == Method::POST => {
-                self.exchange(owner, (outgoing, body), POST_PATIENCE).await
-            }
-            None => self.exchange(owner, (outgoing, body), self.patience()).await,
+        if let Some(upgrading) = upgrading {
+            return self.tunnel(owner, outgoing, (upgrading, client.extensions.remove())).await;
         }
+        if client.method == Method::GET {
+            return self.poll(owner, outgoing, || Some(again()?.header(headers::RELEASE, "1"))).await;
+        }
+        self.exchange(owner, (outgoing, body), POST_PATIENCE).await
+    }
+
+    /// A GET, which may wait for long. When this replica lets go, the owner is asked to answer it now.
+    async fn poll(
+        &self,
+        owner: ReplicaId,
+        outgoing: request::Builder,
+        release: impl Fn() -> Option<request::Builder>,
+    ) -> Result<Carried, Forwarded> {
+        let engine = &self.engine;
+        let _counted = Counted::new(&engine.deps.metrics.forwarding);
+        // A process that ends waits for it.
+        let (_waits, over) = oneshot::channel::<()>();
+        engine.tasks.start_to_finish(async move { drop(over.await) });
+        let patience = engine.deps.config.socketio.ping_interval.0 + MARGIN;
+        let mut answer = pin!(self.exchange(owner, (outgoing, Body::empty()), patience));
+        tokio::select! {
+            biased;
+            answered = &mut answer => return answered,
+            () = told_to_go(engine) => {}
+        }
+        if let Some(release) = release() {
+            // Whatever comes of it is seen in the answer.
+            let _ = self.exchange(owner, (release, Body::empty()), LAST_WORDS).await;
+        }
+        timeout(LAST_WORDS, answer).await.unwrap_or(Err(Forwarded::Unanswered))
     }
 
     /// A request of polling, and its answer.
@@ -156,7 +201,7 @@ impl Siblings {
             Ok((Carried { how: Forwarded::Tunnelled, answer }, Some((owner, connection))))
         };
         let (carried, switched) =
-            timeout(self.patience(), asking).await.unwrap_or(Err(Forwarded::Unanswered))?;
+            timeout(UPGRADE_PATIENCE, asking).await.unwrap_or(Err(Forwarded::Unanswered))?;
         if let Some((owner, connection)) = switched {
             let ends = Ends { client: upgrading, owner, connection };
             self.engine.tasks.start_to_finish(tunnel::run(self.engine.clone(), ends, place));
@@ -182,10 +227,6 @@ impl Siblings {
         Ok(Carried { how: Forwarded::Answered, answer })
     }
 
-    fn patience(&self) -> Duration {
-        self.engine.deps.config.socketio.ping_interval.0 + MARGIN
-    }
-
     /// While this replica lets go, clients are to ask another one next time.
     fn parting(&self, mut answer: Response<Body>) -> Response<Body> {
         if self.engine.draining.is_on() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -198,14 +239,6 @@ impl Siblings {
 /// No error of hyper's shows what was asked for, which holds a token.
 fn complain(owner: ReplicaId, error: &(dyn Error + 'static)) {
     tracing::debug!(error, replica = %owner, "a request could not be carried");
-}
-
-/// What makes a client connect anew; a replica that lets go says so instead, and polling goes on elsewhere.
-fn unknown_session(why: Forwarded) -> Response<Body> {
-    if why == Forwarded::Draining {
-        return (StatusCode::SERVICE_UNAVAILABLE, "this replica is shutting down").into_response();
-    }
-    Refusal::UnknownSid.into_response()
 }
 
 /// Says at the start what would keep requests from being carried between replicas.

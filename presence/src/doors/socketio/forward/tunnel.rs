@@ -3,16 +3,14 @@
 //! A tunnel at rest has no buffer; one that carries something has one a side, and reads on once that is written. It
 //! ends with either of its ends, and while this replica lets go.
 
-use super::link::{Connection, through};
-use crate::{engine::Engine, lifecycle::serve::Peer};
+use super::{
+    link::{Connection, through},
+    parting::told_to_go,
+};
+use crate::{engine::Engine, lifecycle::serve::Peer, telemetry::Counted};
 use futures_util::future::{Either, select};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use presence_core::{
-    drain::{WAVE, window},
-    time::Time,
-};
-use prometheus_client::metrics::gauge::Gauge;
 use std::{io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
@@ -20,7 +18,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 /// Read at a time, and the most that is under way a side.
@@ -49,7 +47,7 @@ struct End {
 /// Copies until an end ends or this replica has let go long enough. `place` is the client's among the connections.
 pub(super) async fn run(engine: Arc<Engine>, ends: Ends, place: Option<Peer>) {
     let Some((client, owner)) = switch(ends).await else { return };
-    let _open = Open::count(&engine.deps.metrics.tunnels);
+    let _open = Counted::new(&engine.deps.metrics.tunnels);
     let socketio = &engine.deps.config.socketio;
     // A client that takes nothing for so long has not answered its pings either.
     let patience = socketio.ping_interval.0 + socketio.ping_timeout.0;
@@ -113,50 +111,4 @@ async fn carry(
 
 async fn write(to: &mut OwnedWriteHalf, bytes: &[u8], patience: Duration) -> io::Result<()> {
     timeout(patience, to.write_all(bytes)).await?
-}
-
-/// Returns when this replica lets go and it is this tunnel's turn. Its client connects elsewhere, and the owner waits
-/// for it as for any that was cut off.
-async fn told_to_go(engine: &Engine) {
-    let clock = &engine.deps.clock;
-    let mut until = None;
-    loop {
-        let turn = until.map(|until| clock.chance() % spread(engine, until));
-        let waiting = async {
-            match turn {
-                Some(turn) => sleep(Duration::from_millis(turn)).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            // Called off, it may be, or begun anew.
-            changed = engine.draining.until_changes(until) => until = changed,
-            () = waiting => return,
-        }
-    }
-}
-
-/// Over how many milliseconds the tunnels close: at the rate of a drain, and within its window.
-fn spread(engine: &Engine, until: Time) -> u64 {
-    let tunnels = u64::try_from(engine.deps.metrics.tunnels.get()).unwrap_or(0);
-    let at_the_rate = tunnels * 1_000 / u64::from(engine.deps.config.session.drain_rate.max(1));
-    let most = window(until.since(engine.deps.clock.now()));
-    at_the_rate.max(WAVE).min(most).max(1)
-}
-
-/// A tunnel that is open, in the gauge.
-struct Open(Gauge);
-
-impl Open {
-    fn count(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }

@@ -125,3 +125,12 @@ impl Conversation for Echo {
 
     async fn over(&mut self, _: &Engine, _: bool) {}
 }
+
+#[test]
+fn an_idle_client_costs_no_more_state_than_this() {
+    fn of<F>(_: impl Fn(Arc<Engine>, Terms, (Connection, Talk), Permit) -> F) -> usize {
+        size_of::<F>()
+    }
+    let size = of(run::<Connection, Talk, Permit>);
+    assert!(size <= 2048, "{size} bytes for each");
+}

@@ -91,7 +91,7 @@ impl Stage {
         let siblings = Arc::new(Siblings::new(engine.clone()));
         let forward = move |request: Request| {
             let siblings = siblings.clone();
-            async move { siblings.forward(OWNER, request).await }
+            async move { siblings.forward(OWNER, request).await.into_response() }
         };
         let routes = Router::new().fallback(forward);
         let public = open(&tasks, routes);
@@ -196,7 +196,7 @@ pub(super) fn owner<F: Future<Output = Response<Body>> + Send + 'static>(
             if request.headers()[header::AUTHORIZATION] != format!("Bearer {SECRET}") {
                 return StatusCode::UNAUTHORIZED.into_response();
             }
-            arrived(OWNER, request, serve).await
+            arrived(OWNER, request, async |request| serve(request).await).await
         }),
     )
 }

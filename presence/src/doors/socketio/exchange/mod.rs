@@ -4,6 +4,10 @@
 //! Nothing is queued here: what a POST brought waits with it until it is taken, and what is to be sent stays in the
 //! mailbox until a GET waits for it. Whatever ends the connection ends the requests that wait.
 
+mod requests;
+
+pub(in crate::doors::socketio) use requests::{Posting, Upgrading, Waiting};
+
 use super::{
     engine_packet::{CLOSE, NOOP, Packet},
     query::Credentials,
@@ -21,10 +25,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(in crate::doors::socketio) struct Exchange {
     inner: Mutex<Inner>,
     credentials: Credentials,
     limits: Limits,
@@ -34,7 +38,7 @@ pub(super) struct Exchange {
 
 /// A WebSocket that takes over, and its place among the connections.
 #[derive(Debug)]
-pub(super) struct Upgraded {
+pub(in crate::doors::socketio) struct Upgraded {
     pub socket: Socket,
     pub place: Arc<OwnedSemaphorePermit>,
 }
@@ -122,17 +126,17 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 
 /// The side of requests.
 impl Exchange {
-    pub(super) fn new(credentials: Credentials, limits: Limits) -> Arc<Self> {
+    pub(in crate::doors::socketio) fn new(credentials: Credentials, limits: Limits) -> Arc<Self> {
         Arc::new(Self { inner: Mutex::default(), credentials, limits, over: CancellationToken::new() })
     }
 
     /// Whether this is who opened the connection.
-    pub(super) fn is_of(&self, credentials: Credentials) -> bool {
+    pub(in crate::doors::socketio) fn is_of(&self, credentials: Credentials) -> bool {
         self.credentials == credentials
     }
 
     /// A GET begins to wait. A second one at a time ends the connection.
-    pub(super) fn wait(self: &Arc<Self>) -> Result<Waiting, Refusal> {
+    pub(in crate::doors::socketio) fn wait(self: &Arc<Self>) -> Result<Waiting, Refusal> {
         let mut inner = self.lock();
         if inner.is_over() {
             return Err(Refusal::UnknownSid);
@@ -149,11 +153,11 @@ impl Exchange {
             inner.answer(NOOP);
         }
         wake(inner);
-        Ok(Waiting { exchange: self.clone(), answer, answered: false })
+        Ok(Waiting::new(self.clone(), answer))
     }
 
     /// A POST begins. A second one at a time ends the connection.
-    pub(super) fn post(self: &Arc<Self>) -> Result<Posting, Refusal> {
+    pub(in crate::doors::socketio) fn post(self: &Arc<Self>) -> Result<Posting, Refusal> {
         let mut inner = self.lock();
         if inner.is_over() {
             return Err(Refusal::UnknownSid);
@@ -166,11 +170,11 @@ impl Exchange {
         inner.posting = true;
         let limit = if inner.trusted { self.limits.trusted } else { self.limits.untrusted };
         drop(inner);
-        Ok(Posting { exchange: self.clone(), limit, complete: false })
+        Ok(Posting::new(self.clone(), limit))
     }
 
     /// A WebSocket wants to take over. One at a time.
-    pub(super) fn upgrade(self: &Arc<Self>) -> Result<Upgrading, Refusal> {
+    pub(in crate::doors::socketio) fn upgrade(self: &Arc<Self>) -> Result<Upgrading, Refusal> {
         let mut inner = self.lock();
         if inner.is_over() {
             return Err(Refusal::UnknownSid);
@@ -180,11 +184,11 @@ impl Exchange {
         }
         inner.upgrade = Upgrade::Begun;
         drop(inner);
-        Ok(Upgrading { exchange: self.clone() })
+        Ok(Upgrading::new(self.clone()))
     }
 
     #[cfg(test)]
-    pub(super) fn is_waited_for(&self) -> bool {
+    pub(in crate::doors::socketio) fn is_waited_for(&self) -> bool {
         self.lock().waiting.is_some()
     }
 
@@ -198,6 +202,11 @@ impl Exchange {
         inner.taken = Some(sender);
         wake(inner);
         Ok(taken)
+    }
+
+    /// Lets a GET that waits go without packets: its client asks again, and what is to be sent stays where it is.
+    pub(in crate::doors::socketio) fn release(&self) {
+        self.lock().answer(NOOP);
     }
 
     fn break_off(&self) {
@@ -214,7 +223,7 @@ impl Exchange {
 /// The connection's side.
 impl Exchange {
     /// What came in, in order; then how it ended.
-    pub(super) fn poll_packet(&self, cx: &Context<'_>) -> Poll<Result<Packet, Incoming>> {
+    pub(in crate::doors::socketio) fn poll_packet(&self, cx: &Context<'_>) -> Poll<Result<Packet, Incoming>> {
         let mut inner = self.lock();
         if let Some(packet) = inner.inbox.pop_front() {
             if packet == Packet::Close {
@@ -238,7 +247,7 @@ impl Exchange {
     }
 
     /// Ready when a GET waits. That the connection has ended is heard from `poll_packet` first.
-    pub(super) fn poll_waiting(&self, cx: &Context<'_>) -> Poll<Result<(), Broken>> {
+    pub(in crate::doors::socketio) fn poll_waiting(&self, cx: &Context<'_>) -> Poll<Result<(), Broken>> {
         let mut inner = self.lock();
         match inner.ended {
             Some(Ended { told: true, .. }) => Poll::Ready(Err(Broken)),
@@ -248,141 +257,32 @@ impl Exchange {
     }
 
     /// Whether there was a GET to answer.
-    pub(super) fn answer(&self, body: Bytes) -> bool {
+    pub(in crate::doors::socketio) fn answer(&self, body: Bytes) -> bool {
         self.lock().answer(body)
     }
 
     /// The client has been told that this is the end.
-    pub(super) fn close(&self) {
+    pub(in crate::doors::socketio) fn close(&self) {
         self.lock().end(Why::PeerClosed, CLOSE);
     }
 
     /// The WebSocket that takes over from here on.
-    pub(super) fn take_upgraded(&self) -> Option<Upgraded> {
+    pub(in crate::doors::socketio) fn take_upgraded(&self) -> Option<Upgraded> {
         let mut inner = self.lock();
         if inner.inbox.is_empty() { inner.socket.take() } else { None }
     }
 
-    pub(super) fn trust(&self) {
+    pub(in crate::doors::socketio) fn trust(&self) {
         self.lock().trusted = true;
     }
 
     /// The connection is no more: whatever waits for it, waits no longer.
-    pub(super) fn over(&self) {
+    pub(in crate::doors::socketio) fn over(&self) {
         let mut inner = self.lock();
         inner.ended.get_or_insert(Ended { why: Why::Broken, told: true });
         (inner.waker, inner.waiting, inner.taken, inner.socket) = (None, None, None, None);
         inner.inbox = VecDeque::new();
         drop(inner);
         self.over.cancel();
-    }
-}
-
-/// A GET that waits. One that goes away without its answer takes the connection with it: what it may have been given
-/// is lost.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    exchange: Arc<Exchange>,
-    answer: oneshot::Receiver<Bytes>,
-    answered: bool,
-}
-
-impl Waiting {
-    pub(super) async fn answer(mut self) -> Result<Bytes, Refusal> {
-        let answer = (&mut self.answer).await;
-        self.answered = true;
-        answer.map_err(|_| Refusal::UnknownSid)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.exchange.break_off();
-        }
-    }
-}
-
-/// A POST that is being read. One that is not read to its end takes the connection with it.
-#[derive(Debug)]
-pub(super) struct Posting {
-    exchange: Arc<Exchange>,
-    limit: usize,
-    complete: bool,
-}
-
-impl Posting {
-    /// Bytes that its body may have.
-    pub(super) const fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Returns once the connection has taken all of it.
-    pub(super) async fn deliver(mut self, packets: Vec<Packet>) -> Result<(), Refusal> {
-        let taken = match self.exchange.put(packets) {
-            Ok(taken) => taken.await.map_err(|_| Refusal::UnknownSid),
-            Err(refusal) => Err(refusal),
-        };
-        self.complete = true;
-        taken
-    }
-
-    /// What the client sent breaks the rules.
-    pub(super) fn fail(mut self, reason: Reason) {
-        self.complete = true;
-        let mut inner = self.exchange.lock();
-        inner.end(Why::Violation(reason), CLOSE);
-        wake(inner);
-    }
-}
-
-impl Drop for Posting {
-    fn drop(&mut self) {
-        self.exchange.lock().posting = false;
-        if !self.complete {
-            self.exchange.break_off();
-        }
-    }
-}
-
-/// A WebSocket on its way to take over. Where it does not come to that, polling goes on.
-#[derive(Debug)]
-pub(super) struct Upgrading {
-    exchange: Arc<Exchange>,
-}
-
-impl Upgrading {
-    /// The WebSocket works: a GET that waits is answered, so that the client can stop polling.
-    pub(super) fn probed(&self) {
-        let mut inner = self.exchange.lock();
-        inner.upgrade = Upgrade::Probed;
-        inner.answer(NOOP);
-    }
-
-    /// From here on the WebSocket carries the connection, if there is one still.
-    pub(super) fn complete(self, upgraded: Upgraded) -> bool {
-        let mut inner = self.exchange.lock();
-        if inner.is_over() {
-            return false;
-        }
-        inner.upgrade = Upgrade::Done;
-        inner.answer(NOOP);
-        inner.socket = Some(upgraded);
-        wake(inner);
-        true
-    }
-
-    /// Returns when there is no connection to take over any more.
-    pub(super) fn over(&self) -> WaitForCancellationFuture<'_> {
-        self.exchange.over.cancelled()
-    }
-}
-
-impl Drop for Upgrading {
-    fn drop(&mut self) {
-        let mut inner = self.exchange.lock();
-        if inner.upgrade != Upgrade::Done {
-            inner.upgrade = Upgrade::None;
-        }
     }
 }
