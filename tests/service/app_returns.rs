@@ -23,6 +23,8 @@ struct Class {
     teacher: Person,
     sid: String,
     student: Person,
+    /// Who came later.
+    others: Vec<String>,
 }
 
 impl Class {
@@ -45,7 +47,7 @@ impl Class {
         apps.ask_well(&teacher.user, "join_lesson", &teacher.joining(&lesson)).await?;
         apps.connect(&student.user, servers[1].public, &opening(&student)?).await?;
         apps.ask_well(&student.user, "join_lesson", &student.joining(&lesson)).await?;
-        let mut class = Self { servers, balancer, apps, lesson, teacher, sid, student };
+        let mut class = Self { servers, balancer, apps, lesson, teacher, sid, student, others: vec![] };
         class.expect_told(&class.teacher.user.clone(), "entered", &class.student.user.clone()).await?;
         Ok(class)
     }
@@ -55,7 +57,16 @@ impl Class {
         let person = Person::student(user, &self.teacher.org);
         let opening = self.servers[1].opening(&person)?.by(Way::WebSocket);
         self.apps.connect(user, self.servers[1].public, &opening).await?;
-        self.apps.ask_well(user, "join_lesson", &person.joining(&self.lesson)).await.map(drop)
+        self.apps.ask_well(user, "join_lesson", &person.joining(&self.lesson)).await?;
+        self.others.push(user.to_owned());
+        Ok(())
+    }
+
+    async fn dismiss(mut self) -> Result<()> {
+        for user in self.others.iter().chain([&self.student.user, &self.teacher.user]) {
+            self.apps.dismiss(user).await?;
+        }
+        Ok(())
     }
 
     async fn expect_told(&mut self, listener: &str, operation: &str, user: &str) -> Result<()> {
@@ -75,7 +86,8 @@ impl Class {
                 break told;
             }
         };
-        let is_recovered = connected["is"] == "connected" && connected["recovered"] == true && connected["sid"] == *self.sid;
+        let is_recovered =
+            connected["is"] == "connected" && connected["recovered"] == true && connected["sid"] == *self.sid;
         ensure!(is_recovered, "expected {}: {connected}", self.sid);
         Ok(())
     }
@@ -95,7 +107,8 @@ async fn a_client_that_lost_its_network_hears_what_it_missed(stack: &mut Stack) 
     // Nobody saw it go or come.
     class.enter("later").await?;
     class.expect_told(&student, "entered", "later").await?;
-    class.expect_told(&teacher, "entered", "later").await
+    class.expect_told(&teacher, "entered", "later").await?;
+    class.dismiss().await
 }
 
 async fn a_client_whose_replica_ends_moves_and_nobody_notices(stack: &mut Stack) -> Result<()> {
@@ -113,7 +126,8 @@ async fn a_client_whose_replica_ends_moves_and_nobody_notices(stack: &mut Stack)
     ensure!(status.success(), "after SIGTERM the server ended with {status}");
     class.enter("late").await?;
     class.expect_told(&student, "entered", "late").await?;
-    class.expect_told(&teacher, "entered", "late").await
+    class.expect_told(&teacher, "entered", "late").await?;
+    class.dismiss().await
 }
 
 async fn clients_that_are_refused_learn_why_and_stay_away(stack: &mut Stack) -> Result<()> {
