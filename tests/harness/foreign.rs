@@ -151,7 +151,14 @@ impl Foreign {
         Ok(answer["data"].clone())
     }
 
-    /// Leaves, and knows it.
+    /// Leaves, and knows it; what it heard before and the test did not ask for does not matter any more.
+    pub async fn dismiss(&mut self, who: &str) -> Result<()> {
+        self.command(who, "disconnect", json!({}))?;
+        while self.next(who).await?["is"] != "disconnected" {}
+        Ok(())
+    }
+
+    /// Leaves, and knows it; nothing was heard before that the test did not ask for.
     pub async fn disconnect(&mut self, who: &str) -> Result<()> {
         self.command(who, "disconnect", json!({}))?;
         self.expect(who, "disconnected").await.map(drop)

@@ -4,6 +4,7 @@
 
 mod admission;
 mod app_frames;
+mod app_returns;
 mod apps;
 mod balancer;
 mod command_line;

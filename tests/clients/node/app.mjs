@@ -35,7 +35,7 @@ const commands = {
       const { engine } = socket.io;
       tell(who, "connected", { sid: socket.id, recovered: socket.recovered, transport: engine.transport.name });
     });
-    socket.on("connect_error", ({ message, data }) => tell(who, "refused", { message, data }));
+    socket.on("connect_error", ({ message, data }) => tell(who, "refused", { message, data, comes_back: socket.active }));
     socket.on("disconnect", (reason) => tell(who, "disconnected", { reason, comes_back: socket.active }));
     socket.onAny((event, ...args) => tell(who, "event", { event, args }));
     socket.io.on("open", () => {

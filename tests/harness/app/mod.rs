@@ -13,7 +13,7 @@ pub use requests::{Polling, Refused, Stream, websocket};
 
 use crate::{Server, wait};
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::VecDeque, net::SocketAddr};
 
 /// What a client hears.
@@ -22,6 +22,8 @@ pub enum Heard {
     Packet(Packet),
     /// Only where the client does not answer it.
     Ping,
+    /// Text that is no packet for a client.
+    Nonsense(String),
     /// As `Signal`.
     Closed(u16),
     Gone(String),
@@ -122,6 +124,16 @@ impl App {
         Ok(id)
     }
 
+    /// The same, with bytes for an argument.
+    pub async fn emit_binary_for_ack(&mut self, event: &str, arg: &[u8]) -> Result<u64> {
+        let id = self.next_ack;
+        self.next_ack += 1;
+        let placeholder = json!([event, { "_placeholder": true, "num": 0 }]);
+        self.say(&format!("451-{id}{placeholder}")).await?;
+        self.say_binary(arg).await?;
+        Ok(id)
+    }
+
     /// Emits, and returns what it is acknowledged with. Events that come before are kept for later.
     pub async fn ask(&mut self, event: &str, arg: &Value) -> Result<Value> {
         let id = self.emit_for_ack(event, arg).await?;
@@ -168,10 +180,10 @@ impl App {
     async fn hear(&mut self) -> Result<Heard> {
         let mut packet = match self.signal().await? {
             Signal::Frame(Frame::Text(text)) if text == "2" => return Ok(Heard::Ping),
-            Signal::Frame(Frame::Text(text)) => {
-                let message = text.strip_prefix('4');
-                Packet::read(message.with_context(|| format!("no Engine.IO message: {text}"))?)?
-            }
+            Signal::Frame(Frame::Text(text)) => match text.strip_prefix('4').map(Packet::read) {
+                Some(Ok(packet)) => packet,
+                Some(Err(_)) | None => return Ok(Heard::Nonsense(text)),
+            },
             Signal::Frame(Frame::Binary(_)) => return self.unexpected("no attachment before its packet"),
             Signal::Closed(code) => return Ok(Heard::Closed(code)),
             Signal::Gone(why) => return Ok(Heard::Gone(why)),

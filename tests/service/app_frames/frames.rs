@@ -1,10 +1,16 @@
 //! What is said to both servers, and how their answers are made comparable.
 
-use futures_util::{FutureExt, future::LocalBoxFuture};
-use presence_tests::{App, Heard, Opening, Person, Result, Server, Way, app::Line, http::Answer};
+use futures_util::{FutureExt, SinkExt, StreamExt, future::LocalBoxFuture};
+use presence_tests::{
+    App, Context, Error, Heard, Opening, Person, Result, Server, Way,
+    app::{Frame, Line, Polling, websocket},
+    bail,
+    http::Answer,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use tokio_tungstenite::tungstenite::Message;
 
 /// A line of what was said and heard, without what differs from run to run.
 pub(super) type Told = String;
@@ -19,6 +25,7 @@ pub(super) const SCRIPTS: &[(&str, Script)] = &[
     ("another namespace", |frames| frames.another_namespace().boxed_local()),
     ("an event before its connect", |frames| frames.an_event_before_its_connect().boxed_local()),
     ("no packets", |frames| frames.no_packets().boxed_local()),
+    ("an upgrade by hand", |frames| frames.an_upgrade_by_hand().boxed_local()),
     ("bad requests", |frames| frames.bad_requests().boxed_local()),
 ];
 
@@ -81,6 +88,8 @@ impl Frames {
         app.ask("join_lesson", &other.joining(&self.lesson)).await?;
         app.ask("join_lesson", &json!({ "role": "teacher" })).await?;
         app.ask("join_lesson", &json!("lesson")).await?;
+        let id = app.emit_binary_for_ack("join_lesson", b"lesson").await?;
+        app.expect_ack(id).await?;
         app.emit("nothing_known", &json!({})).await?;
         app.emit_for_ack("nothing_known", &json!({})).await?;
         app.ask("join_lesson", &teacher.joining(&self.lesson)).await?;
@@ -142,16 +151,72 @@ impl Frames {
         Ok(self.told)
     }
 
-    /// The same whatever the way.
+    /// Step by step what a client does in one go: a poll waits while a WebSocket takes the connection over.
+    async fn an_upgrade_by_hand(mut self) -> Result<Vec<Told>> {
+        if self.way != Way::Upgrade {
+            return Ok(vec![]);
+        }
+        let opening = self.opening(&self.teacher)?;
+        let mut polling = Polling::new(self.to, &opening, None)?;
+        let handshake = polling.get().await?;
+        let sid = sid_of(&handshake)?;
+        polling.name(&sid);
+        polling.post(&[text("40")]).await?;
+        let let_in = polling.get().await?;
+        let mut stream = websocket(self.to, &opening, Some(&sid)).await?;
+        let probing = async {
+            stream.send(Message::text("2probe")).await?;
+            let answer = stream.next().await.context("the WebSocket ended")??;
+            Ok::<_, Error>(text(answer.to_text()?))
+        };
+        let releasing = async {
+            let mut released = vec![];
+            while !released.contains(&text("6")) {
+                released.extend(polling.get().await?);
+            }
+            Ok(released)
+        };
+        let (released, answer) = tokio::try_join!(releasing, probing)?;
+        stream.send(Message::text("5")).await?;
+        let ask = format!("420{}", json!(["log_out", self.teacher.logging_out()]));
+        stream.send(Message::text(ask)).await?;
+        let acknowledged = stream.next().await.context("the WebSocket ended")??;
+        let heard = [handshake, let_in, released, vec![answer, text(acknowledged.to_text()?)]];
+        for frame in heard.concat() {
+            match frame {
+                // The reference pings at once, and then from time to time.
+                Frame::Text(ping) if ping == "2" => {}
+                Frame::Text(text) => self.told.push(format!("< {}", bare_text(&text))),
+                Frame::Binary(bytes) => self.told.push(format!("< {} bytes", bytes.len())),
+            }
+        }
+        Ok(self.told)
+    }
+
     async fn bad_requests(mut self) -> Result<Vec<Told>> {
+        if self.way != Way::Polling {
+            return Ok(vec![]);
+        }
         let http = reqwest::Client::builder().no_proxy().build()?;
         for (method, query) in BAD_REQUESTS {
             let url = format!("http://{}/socket.io/{query}", self.to);
             let answer = Answer::to(http.request(method.clone(), url)).await?;
-            self.told.push(format!("{method} {query}: {} {}", answer.status, bare_text(&answer.body)));
+            // The reference writes codes as texts; npm's server writes numbers, and so do we.
+            let body = bare_text(&answer.body).replace(['"'], "");
+            self.told.push(format!("{method} {query}: {} {body}", answer.status));
         }
         Ok(self.told)
     }
+}
+
+fn text(of: &str) -> Frame {
+    Frame::Text(of.to_owned())
+}
+
+fn sid_of(handshake: &[Frame]) -> Result<String> {
+    let Some(Frame::Text(open)) = handshake.first() else { bail!("the handshake is {handshake:?}") };
+    let open: Value = serde_json::from_str(open.trim_start_matches('0'))?;
+    Ok(open["sid"].as_str().context("an open packet names a sid")?.to_owned())
 }
 
 /// Whether the connection survives what was said last: whatever comes behind it is answered, or the end comes.
@@ -226,7 +291,8 @@ fn bare(value: &Value) -> String {
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_by_key(|(key, _)| *key);
             let bare = sorted.into_iter().map(|(key, value)| match key.as_str() {
-                "sid" | "pid" | "message" | "lesson_id" => format!("{key}: …"),
+                "sid" | "pid" | "message" | "user_id" | "lesson_id" | "agents" | "agents_total" | "seq"
+                | "session_id" => format!("{key}: …"),
                 _ => format!("{key}: {}", bare(value)),
             });
             format!("{{{}}}", bare.collect::<Vec<_>>().join(", "))

@@ -116,14 +116,15 @@ impl Polling {
         while !self.gathered.is_empty() || self.closing.is_some() {
             // What found a GET when it was gathered may have to wait for another: an upgrade lets go of those that wait.
             ready!(exchange.poll_waiting(cx))?;
-            self.gathered.extend(self.closing.map(|_| CLOSE));
-            if exchange.answer(encode_body(&self.gathered)) {
+            // A close is an answer of its own: clients act on it before they act on what stands beside it.
+            let closes = self.gathered.is_empty();
+            let answered = exchange.answer(if closes { CLOSE } else { encode_body(&self.gathered) });
+            if answered {
                 (self.gathered, self.bytes) = (Vec::new(), 0);
-                if self.closing.take().is_some() {
-                    exchange.close();
-                }
-            } else if self.closing.is_some() {
-                self.gathered.pop();
+            }
+            if answered && closes {
+                self.closing = None;
+                exchange.close();
             }
         }
         Poll::Ready(Ok(()))
