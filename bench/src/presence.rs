@@ -58,7 +58,7 @@ impl Presence {
     pub(crate) async fn start_apps(services: &Services, redis: String, lessons: usize) -> Result<Self> {
         let mut home = Home::open(Some(services)).await?;
         home.settings.push(("PRESENCE_REDIS__URL", redis));
-        home.settings.push(("PRESENCE_INTERNAL__SECRET", "a secret of one benchmark".into()));
+        home.settings.push(("PRESENCE_INTERNAL__SECRET", "the-internal-secret-of-one-benchmark".into()));
         if let Some(database) = &home.database {
             add_lessons(database, lessons)?;
         }

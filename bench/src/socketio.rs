@@ -49,12 +49,14 @@ pub(crate) struct Server {
 
 enum Runs {
     Presence(Box<Presence>),
-    /// Fields are dropped in this order: the process ends before what it uses is removed.
-    Reference {
-        process: Process,
-        _database: Database,
-        _folder: TempDir,
-    },
+    Reference(Box<Reference>),
+}
+
+/// Fields are dropped in this order: the process ends before what it uses is removed.
+struct Reference {
+    process: Process,
+    _database: Database,
+    _folder: TempDir,
 }
 
 impl Server {
@@ -79,7 +81,7 @@ impl Server {
         let mut process = Process::start(&program, &args, &env, folder.path().join("reference.log"))?;
         let port = process.wait_for("port", async |process| port(&process.said())).await?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let runs = Runs::Reference { process, _database: database, _folder: folder };
+        let runs = Runs::Reference(Box::new(Reference { process, _database: database, _folder: folder }));
         Ok(Self { contender, runs, mint: Mint::unsigned(), address, nats })
     }
 
@@ -118,7 +120,7 @@ impl Measured for Server {
     fn process(&self) -> &Process {
         match &self.runs {
             Runs::Presence(presence) => &presence.process,
-            Runs::Reference { process, .. } => process,
+            Runs::Reference(reference) => &reference.process,
         }
     }
 }

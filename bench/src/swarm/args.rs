@@ -5,6 +5,7 @@ use super::{
     token::{Purse, Source},
     world::{Mischief, Plan},
 };
+use crate::mint::Mint;
 use anyhow::{Context, Result, bail};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -34,6 +35,10 @@ pub(crate) struct Args {
     /// How many agents
     #[arg(long, default_value_t = 100)]
     pub(super) agents: usize,
+    /// How many of them are classroom apps, at the Socket.IO door, each a user of the org `bench` by a token of its own; their
+    /// classrooms must be lessons of that org
+    #[arg(long, default_value_t = 0, requires = "mint_from")]
+    pub(super) apps: usize,
     /// Over how many classrooms they are spread
     #[arg(long, default_value_t = 10)]
     pub(super) classrooms: usize,
@@ -172,6 +177,9 @@ impl Args {
         if self.agents == 0 || self.agents > MOST_AGENTS {
             bail!("--agents: from 1 to {MOST_AGENTS}; more processes have more");
         }
+        if self.apps > self.agents {
+            bail!("--apps: at most --agents");
+        }
         if self.classrooms == 0 || self.classrooms > self.agents {
             bail!("--classrooms: from 1 to the number of agents");
         }
@@ -189,6 +197,7 @@ impl Args {
             silence: self.silence,
             mischief: self.mischief.mischief(),
             twice: self.mischief.twice,
+            apps: self.apps,
             ..Plan::of(&self.name, self.agents, self.classrooms)
         })
     }
@@ -205,6 +214,13 @@ impl Args {
             _ => bail!("--token, --token-file or --mint-from is needed"),
         };
         Purse::open(source).context("get a token")
+    }
+
+    /// Where there are apps.
+    pub(super) fn app_mint(&self) -> Result<Option<Mint>> {
+        let Some(data_dir) = self.token.mint_from.clone().filter(|_| self.apps > 0) else { return Ok(None) };
+        let (program, ttl) = (self.mint.presence.clone(), self.mint.token_ttl.clone());
+        Source::Mint { program, data_dir, ttl }.app_mint().map(Some)
     }
 
     pub(super) fn recorder(&self) -> Result<Option<Recorder>> {

@@ -7,6 +7,7 @@ use super::{
     line::Heard,
     words::{Event, Welcome, Words},
 };
+use crate::app::ORG;
 use presence_api::history::{Act, Outcome, Side};
 use presence_core::close::Reason;
 
@@ -41,6 +42,14 @@ impl Agent {
                     rope.deadline = Some(now.saturating_add(Millis::try_from(within).unwrap_or(Millis::MAX)));
                 }
                 self.world.board().counts.asked += 1;
+            }
+            Heard::LetIn(sid) => {
+                let Some((rope, guise)) = self.lines[place].as_ref().zip(self.world.guise(self.index)) else {
+                    return;
+                };
+                let (socket, kind) = (rope.line.number, guise.role.to_owned());
+                let (user_id, org_id) = (guise.user, ORG.to_owned());
+                self.record(at, at, || Act::Admitted { socket, user_id, org_id, kind, sid });
             }
             Heard::NotAsked(why) => {
                 let mut board = self.world.board();

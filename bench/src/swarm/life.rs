@@ -30,7 +30,7 @@ const NO_SERVER: Millis = 100;
 
 pub(super) struct Agent {
     pub(super) world: Arc<World>,
-    index: usize,
+    pub(super) index: usize,
     /// Its label, and its name in the history.
     pub(super) actor: String,
     pub(super) key: Key,
@@ -249,11 +249,13 @@ impl Agent {
             return;
         };
         self.conduct.placed(socket, server.0);
+        let guise = self.world.guise(self.index);
         let request = Request {
             label: self.actor.clone(),
             classroom: self.key.classroom_id.clone(),
-            token: self.world.purse.token().text,
+            token: self.world.token_of(guise.as_ref()),
             resume,
+            guise,
         };
         let line = Line::open(socket, server, request, &self.world);
         let holder =

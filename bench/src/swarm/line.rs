@@ -2,6 +2,7 @@
 //! agent is not its business. Nothing is written that does not fit the kernel's buffer at once: a client says little.
 
 use super::{
+    app::{Guise, Meant, Talk},
     conduct::ServerId,
     words::{Words, understand},
     world::World,
@@ -35,6 +36,8 @@ pub(crate) enum Heard {
     Asked {
         began: i64,
     },
+    /// An app was let in as this socket, and asks for its lesson.
+    LetIn(String),
     /// It was never asked to enter, so nothing can have happened.
     NotAsked(String),
     Words(Words),
@@ -50,6 +53,8 @@ type Opening = Pin<Box<dyn Future<Output = Result<Opened, Failure>> + Send>>;
 
 struct Opened {
     tcp: TcpStream,
+    /// What came with the answer to the handshake.
+    early: Vec<u8>,
     began: i64,
     turn: Option<OwnedSemaphorePermit>,
 }
@@ -84,6 +89,8 @@ pub(crate) struct Line {
     pub(crate) stalled: bool,
     /// Its turn to connect, given back with the answer.
     turn: Option<OwnedSemaphorePermit>,
+    /// At the Socket.IO door.
+    app: Option<Box<Talk>>,
     state: State,
 }
 
@@ -102,6 +109,8 @@ pub(crate) struct Request {
     pub(crate) classroom: String,
     pub(crate) token: Arc<str>,
     pub(crate) resume: Option<Resume>,
+    /// An app, which asks for no resume.
+    pub(crate) guise: Option<Guise>,
 }
 
 impl Line {
@@ -113,23 +122,32 @@ impl Line {
         world: &World,
     ) -> Self {
         let (turns, clock, within) = (world.turns.clone(), world.clock, world.plan.answer_within);
-        let resume = request.resume;
+        let resume = request.resume.filter(|_| request.guise.is_none());
+        let app = request.guise.clone().map(|guise| Box::new(Talk::of(guise)));
         let opening = async move {
             // Nobody closes the semaphore.
             let turn = turns.acquire_owned().await.ok();
             let began = clock.now();
             let mut asked = None;
             let asking = async {
-                let (mut tcp, _) =
-                    handshake::open(address, "/ws").await.map_err(|error| format!("{error:#}"))?;
-                let frame = first_frame(request).map_err(|error| error.to_string())?;
+                let path = request.guise.as_ref().map(|guise| guise.path(&request.token));
+                let path = path.as_deref().unwrap_or("/ws");
+                let (mut tcp, early) =
+                    handshake::open(address, path).await.map_err(|error| format!("{error:#}"))?;
                 asked = Some(began);
+                if request.guise.is_some() {
+                    // It asks once the server has opened the connection.
+                    return Ok((tcp, early));
+                }
+                let frame = first_frame(request).map_err(|error| error.to_string())?;
                 let sent = tcp.write_all(&masked_text(&frame)).await;
-                sent.map(|()| tcp).map_err(|error| format!("send the request: {error}"))
+                sent.map(|()| (tcp, early)).map_err(|error| format!("send the request: {error}"))
             };
             let outcome =
                 timeout(within, asking).await.unwrap_or_else(|_| Err("no handshake in time".into()));
-            outcome.map(|tcp| Opened { tcp, began, turn }).map_err(|why| Failure { asked, why })
+            outcome
+                .map(|(tcp, early)| Opened { tcp, early, began, turn })
+                .map_err(|why| Failure { asked, why })
         };
         Self {
             number,
@@ -142,6 +160,7 @@ impl Line {
             live_from: 0,
             stalled: false,
             turn: None,
+            app,
             state: State::Opening(Box::pin(opening)),
         }
     }
@@ -161,10 +180,18 @@ impl Line {
         match &mut self.state {
             State::Opening(opening) => {
                 let heard = match ready!(opening.as_mut().poll(cx)) {
-                    Ok(Opened { tcp, began, turn }) => {
+                    Ok(Opened { tcp, early, began, turn }) => {
                         self.turn = turn;
-                        self.state = State::Open { tcp, scanner: Scanner::default() };
-                        vec![Heard::Asked { began }]
+                        let mut scanner = Scanner::default();
+                        let mut heard = vec![Heard::Asked { began }];
+                        heard.extend(hear(
+                            (&tcp, &mut scanner),
+                            &early,
+                            classroom,
+                            (true, self.app.as_deref_mut()),
+                        ));
+                        self.state = State::Open { tcp, scanner };
+                        heard
                     }
                     Err(Failure { asked, why }) => {
                         self.state = State::Ended;
@@ -182,7 +209,10 @@ impl Line {
                 let outcome = ready!(Pin::new(&mut *tcp).poll_read(cx, &mut read));
                 let heard = match outcome {
                     Ok(()) if read.filled().is_empty() => vec![Heard::Broken("closed without a word".into())],
-                    Ok(()) => hear((tcp, scanner), read.filled(), classroom, self.closing.is_none()),
+                    Ok(()) => {
+                        let manner = (self.closing.is_none(), self.app.as_deref_mut());
+                        hear((tcp, scanner), read.filled(), classroom, manner)
+                    }
                     Err(error) => vec![Heard::Broken(error.to_string())],
                 };
                 if matches!(heard.last(), Some(Heard::Closed(_) | Heard::Broken(_))) {
@@ -199,7 +229,9 @@ impl Line {
         let State::Open { tcp, .. } = &self.state else { return false };
         self.closing = Some(now);
         self.stalled = false;
-        says(tcp, &masked_close(GOOD_BYE))
+        let mut words = if self.app.is_some() { masked_text(b"41") } else { vec![] };
+        words.extend(masked_close(GOOD_BYE));
+        says(tcp, &words)
     }
 }
 
@@ -218,12 +250,18 @@ fn hear(
     (tcp, scanner): (&TcpStream, &mut Scanner),
     bytes: &[u8],
     classroom: &str,
-    answers: bool,
+    (answers, mut app): (bool, Option<&mut Talk>),
 ) -> Vec<Heard> {
     let mut heard = vec![];
     let mut ended = false;
     let fed = scanner.feed(bytes, |opcode, payload| {
         if ended {
+            return;
+        }
+        if let (Opcode::Text, Some(app)) = (opcode, app.as_deref_mut()) {
+            let said = hear_app(tcp, app, payload);
+            ended = matches!(said.last(), Some(Heard::Closed(_) | Heard::Broken(_)));
+            heard.extend(said);
             return;
         }
         let one = match opcode {
@@ -242,6 +280,25 @@ fn hear(
         heard.push(Heard::Broken(broken.to_string()));
     }
     heard
+}
+
+/// What a packet brings an app, which may answer it.
+fn hear_app(tcp: &TcpStream, app: &mut Talk, text: &[u8]) -> Vec<Heard> {
+    let unless = |said: bool, heard: Vec<Heard>| {
+        if said { heard } else { vec![Heard::Broken("could not send a packet".into())] }
+    };
+    match app.hear(text) {
+        Meant::Reply(packet) => unless(says(tcp, &packet), vec![]),
+        Meant::LetIn(sid, packet) => unless(says(tcp, &packet), vec![Heard::LetIn(sid)]),
+        Meant::Words(words) => vec![Heard::Words(words)],
+        Meant::Refused(kind) => {
+            let words = Words::Error { kind, reconnect_after_ms: None };
+            vec![Heard::Words(words), Heard::Broken("there is nothing to be had here".into())]
+        }
+        Meant::Over(code) => vec![Heard::Closed(Some(code))],
+        Meant::Nothing => vec![],
+        Meant::Gibberish => vec![Heard::Gibberish],
+    }
 }
 
 fn close_code(tcp: &TcpStream, payload: &[u8], answers: bool) -> Option<u16> {

@@ -2,6 +2,7 @@
 //! of tests, benchmarks and users. One thread runs all agents; what they share is `world.rs`, what one does is
 //! `conduct.rs` (pure), `life.rs` and `hearing.rs`.
 
+mod app;
 mod args;
 mod board;
 mod chance;

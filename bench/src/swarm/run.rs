@@ -59,7 +59,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         }
         _ => None,
     };
-    let world = World::new(plan, servers, args.purse()?, args.recorder()?);
+    let mut world = World::new(plan, servers, args.purse()?, args.recorder()?);
+    if let Some(mint) = args.app_mint()? {
+        world = world.with_mint(mint);
+    }
     let signals =
         Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     let swarm = Swarm::start(world);

@@ -1,6 +1,7 @@
 //! The token that all agents of a swarm show: they are one account, and differ by their labels. Where it comes from,
 //! whose it is, and the next one before it expires. It is never printed.
 
+use crate::{app::ORG, mint::Mint};
 use anyhow::{Context, Result, bail};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
@@ -46,9 +47,18 @@ impl Source {
             Self::Given(token) => token.clone(),
             Self::File(path) => std::fs::read_to_string(path)
                 .with_context(|| format!("read the token in {}", path.display()))?,
-            Self::Mint { program, data_dir, ttl } => mint(program, data_dir, ttl)?,
+            Self::Mint { program, data_dir, ttl } => mint(program, data_dir, ttl, &[])?,
         };
         Token::parse(text.trim())
+    }
+
+    /// Who makes a token for each app: whoever has the key.
+    pub(crate) fn app_mint(&self) -> Result<Mint> {
+        let Self::Mint { program, data_dir, ttl } = self else {
+            bail!("apps need --mint-from: each has a token of its own")
+        };
+        let template = mint(program, data_dir, ttl, &["--org", ORG, "--role", "student"])?;
+        Mint::like(template.trim(), &data_dir.join("token-key.pem"))
     }
 }
 
@@ -104,6 +114,11 @@ impl Token {
         format!("{label}.{}.{}", self.account, self.audience)
     }
 
+    /// A user of the classroom apps, at the Socket.IO door.
+    pub(crate) fn app_id(&self, user: &str) -> String {
+        format!("app.{user}.{}", self.audience)
+    }
+
     fn is_of(&self, other: &Self) -> bool {
         (&self.account, &self.audience) == (&other.account, &other.audience)
     }
@@ -151,9 +166,9 @@ impl Purse {
     }
 }
 
-fn mint(program: &Path, data_dir: &Path, ttl: &str) -> Result<String> {
+fn mint(program: &Path, data_dir: &Path, ttl: &str, more: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
-    command.args(["token", "--account", ACCOUNT, "--audience", AUDIENCE, "--ttl", ttl]);
+    command.args(["token", "--account", ACCOUNT, "--audience", AUDIENCE, "--ttl", ttl]).args(more);
     // Settings of a server that happen to be set here are not those of that key.
     command.env_clear().env("PRESENCE_DATA_DIR", data_dir);
     let output = command.output().with_context(|| format!("run {} token", program.display()))?;

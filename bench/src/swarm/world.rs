@@ -1,6 +1,7 @@
 //! What all agents of a swarm share: servers, token, clock, history, counts, and the phase that they are in.
 
-use super::{board::Board, clock::Clock, directory::Directory, recorder::Recorder, token::Purse};
+use super::{app::Guise, board::Board, clock::Clock, directory::Directory, recorder::Recorder, token::Purse};
+use crate::mint::Mint;
 use presence_api::history::{Act, Entry};
 use std::{
     sync::{
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) race_over: Duration,
     /// For `diary.rs`.
     pub(crate) diaries: bool,
+    /// How many of the agents are classroom apps: the last ones. Every fourth of them is a teacher.
+    pub(crate) apps: usize,
 }
 
 impl Plan {
@@ -54,6 +57,7 @@ impl Plan {
             twice: false,
             race_over: Duration::ZERO,
             diaries: false,
+            apps: 0,
         }
     }
 }
@@ -94,6 +98,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) servers: Directory,
     pub(crate) purse: Purse,
+    /// Where there are apps: each has a token of its own.
+    mint: Option<Mint>,
     pub(crate) turns: Arc<Semaphore>,
     recorder: Option<Recorder>,
     board: Mutex<Board>,
@@ -112,12 +118,33 @@ impl World {
             clock: Clock::start(),
             servers,
             purse,
+            mint: None,
             recorder,
             board: Mutex::default(),
             buffer: Mutex::new(vec![0; BUFFER].into_boxed_slice()),
             phase: watch::Sender::new(Phase::Entering),
             settled: AtomicU64::new(0),
         }
+    }
+
+    /// Its apps' tokens are made by this mint.
+    pub(crate) fn with_mint(self, mint: Mint) -> Self {
+        Self { mint: Some(mint), ..self }
+    }
+
+    /// Whom this agent is at the Socket.IO door; none: it is a native one.
+    pub(crate) fn guise(&self, index: usize) -> Option<Guise> {
+        let number = (index + self.plan.apps).checked_sub(self.plan.agents)?;
+        let role = if number % 4 == 0 { "teacher" } else { "student" };
+        Some(Guise { user: self.label(index), role, lesson: self.classroom(index) })
+    }
+
+    /// The token that it shows. One that cannot be made is refused by the server, which says so.
+    pub(crate) fn token_of(&self, guise: Option<&Guise>) -> Arc<str> {
+        let own = guise.zip(self.mint.as_ref());
+        let made =
+            own.and_then(|(guise, mint)| mint.at(self.clock.now() / 1_000_000, &guise.user, guise.role).ok());
+        made.unwrap_or_else(|| self.purse.token().text)
     }
 
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
@@ -169,6 +196,7 @@ impl World {
     }
 
     pub(crate) fn agent_id(&self, index: usize) -> String {
-        self.purse.token().agent_id(&self.label(index))
+        let (token, label) = (self.purse.token(), self.label(index));
+        if self.guise(index).is_some() { token.app_id(&label) } else { token.agent_id(&label) }
     }
 }

@@ -115,6 +115,19 @@ impl Mailbox {
         !self.lock().outlived
     }
 
+    /// How many frames wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().frames.len()
+    }
+
+    /// Forgets all that waits behind the first `kept` frames: what came for a seat that was given up again.
+    pub fn forget_behind(&self, kept: usize) {
+        let mut inner = self.lock();
+        let kept = kept.min(inner.frames.len());
+        let forgotten = inner.frames.split_off(kept);
+        inner.bytes -= forgotten.iter().map(|frame| frame.len() + FRAME_COST).sum::<usize>();
+    }
+
     /// The next command; no queue of frames holds it up.
     pub fn poll_command(&self, cx: &Context<'_>) -> Poll<Command> {
         self.poll(cx, |inner| (!inner.commands.is_empty()).then(|| inner.commands.remove(0)))

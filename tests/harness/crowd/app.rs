@@ -75,6 +75,8 @@ impl AppLine {
         let text = match self.engine.next().await? {
             Signal::Frame(Packet::Text(text)) => text,
             Signal::Frame(Packet::Binary(_)) => return Ok(Came::Nothing),
+            // A close packet says nothing of why, and an answer to a poll may have waited for its client.
+            Signal::Closed(0) => return Ok(Came::Frame(Frame::Gone)),
             Signal::Closed(code) => return Ok(Came::Frame(Frame::Closed { code, reason: String::new() })),
             // Over a WebSocket what was said before is read before the end.
             Signal::Gone(reason) if self.parts == Some(Way::WebSocket) => {

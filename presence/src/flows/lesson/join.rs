@@ -71,10 +71,16 @@ pub async fn join(
     }
     let place = connect::Wish { label: label(), classroom_id: wish.lesson, resume: None };
     let classroom = place.classroom_id.clone();
+    let waiting = mailbox.waiting();
     let connected = enter(engine, identity, place, fence, mailbox).await?;
     crash::point("join.entered");
     let entry = entry(engine, client, &connected, &lesson, (classroom, by_token));
-    write(engine, apps, client, connected, (entry, lesson)).await
+    let written = write(engine, apps, client, connected, (entry, lesson)).await;
+    if written.is_err() {
+        // Whoever is in no lesson hears nothing of it.
+        mailbox.forget_behind(waiting);
+    }
+    written
 }
 
 /// The label that tells this door's agents from others.
