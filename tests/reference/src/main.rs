@@ -29,7 +29,8 @@ use tokio::net::TcpListener;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-#[tokio::main]
+/// One thread: it is measured on one core, and handlers, which are tasks, keep the order of their events there.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let backend = Backend::from_environment().await?;
     let (layer, io) = SocketIo::new_layer();
