@@ -303,8 +303,9 @@ impl Play {
         let (began, before) = wait::eventually_within(3 * wait::PATIENCE, "quiet", quiet).await?;
         dump::write(database, history)?;
         if let Some(redis) = &self.cluster.redis {
-            let lines = lesson_dump::read(&redis.keys("").await?).await?;
-            lines.into_iter().for_each(|line| history.write(line));
+            for line in lesson_dump::read(&redis.keys("").await?).await? {
+                history.write(line);
+            }
         }
         let after = (dump::fingerprint(database)?, self.witness.last().await?);
         ensure!(before == after, "it was not quiet after all: {before:?}, then {after:?}");

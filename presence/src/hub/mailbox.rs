@@ -226,6 +226,20 @@ mod tests {
     }
 
     #[test]
+    fn what_came_for_a_seat_that_was_given_up_is_forgotten_and_leaves_room() {
+        let mailbox = Mailbox::new(2 * (1 + FRAME_COST));
+        mailbox.push("a".into());
+        let waiting = mailbox.waiting();
+        mailbox.push("b".into());
+        mailbox.forget_behind(waiting);
+        assert!(mailbox.push("c".into()));
+        assert_eq!(mailbox.poll_frame(&cx()), Poll::Ready("a".into()));
+        assert_eq!(mailbox.poll_frame(&cx()), Poll::Ready("c".into()));
+        mailbox.forget_behind(5);
+        assert_eq!((mailbox.poll_frame(&cx()), mailbox.waiting()), (Poll::Pending, 0));
+    }
+
+    #[test]
     fn a_repeated_command_waits_once_and_the_last_one_counts() {
         let drain = |until| Command::Drain { until: Time(until), reconnect_after_ms: 0 };
         let (first, last) = (drain(3), drain(9));

@@ -100,7 +100,7 @@ fn read(text: &str) -> Result<Came> {
         "0" => Came::LetIn(string(&serde_json::from_str(rest)?, "sid")?),
         // Told before, if there was anything to tell: whoever hears it does not come back by itself.
         "1" => Came::Frame(Frame::Closed { code: 4500, reason: "DISCONNECT".into() }),
-        "2" => event(serde_json::from_str(rest)?)?,
+        "2" => event(&serde_json::from_str(rest)?)?,
         "3" => acknowledged(&serde_json::from_str(rest.trim_start_matches(|c: char| c.is_ascii_digit()))?)?,
         "4" => Came::Refused(string(&serde_json::from_str::<Value>(rest)?["data"], "code")?),
         _ => Came::Nothing,
@@ -122,7 +122,7 @@ fn acknowledged(args: &Value) -> Result<Came> {
     Ok(Came::Joined(Connected { session_id, resumed: false, replica: String::new(), snapshot }))
 }
 
-fn event(packet: Value) -> Result<Came> {
+fn event(packet: &Value) -> Result<Came> {
     let argument = packet[1].clone();
     let said = |kind: &str, payload: Value| -> Result<Came> {
         let frame: ServerFrame = serde_json::from_value(json!({ "type": kind, "payload": payload }))?;

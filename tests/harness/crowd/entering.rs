@@ -124,9 +124,9 @@ impl Attempt {
                 match wire.hear().await {
                     Heard::Welcome(connected) => return Some(Ok(connected)),
                     Heard::Told(error) => return Some(Err(error)),
-                    Heard::Over(_) => return None,
+                    // What an app is told is nothing that the native door says.
+                    Heard::Over(_) | Heard::LetIn(_) | Heard::Refused(_) => return None,
                     Heard::UpTo(_) | Heard::Resync(_) | Heard::Nothing => {}
-                    Heard::LetIn(_) | Heard::Refused(_) => return None,
                 }
             }
         };

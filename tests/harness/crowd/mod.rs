@@ -205,28 +205,27 @@ impl Crowd {
 
     /// A client begins its life. Several may be of one account.
     pub fn enter(&mut self, account: &str, classroom: &str, manner: &Manner) -> Result<()> {
-        self.enter_as(account, classroom, manner, None, false)
+        self.enter_as((account, classroom), manner, None, false)
     }
 
     /// The same at the Socket.IO door: the classroom is the lesson.
     pub fn enter_app(&mut self, person: &Person, way: Way, lesson: &str, manner: &Manner) -> Result<()> {
         let opening = Opening::of(person, &self.tokens)?;
         let guise = Guise { person: person.clone(), way, opening };
-        self.enter_as(&person.user, lesson, manner, Some(guise), false)
+        self.enter_as((&person.user, lesson), manner, Some(guise), false)
     }
 
     /// So many clients of one account enter at once, each on whatever replica it finds; whoever is replaced stays away.
     pub fn race(&mut self, account: &str, classroom: &str, rivals: usize) -> Result<()> {
         for _ in 0..rivals {
-            self.enter_as(account, classroom, &Manner::STILL, None, true)?;
+            self.enter_as((account, classroom), &Manner::STILL, None, true)?;
         }
         Ok(())
     }
 
     fn enter_as(
         &mut self,
-        account: &str,
-        classroom: &str,
+        (account, classroom): (&str, &str),
         manner: &Manner,
         guise: Option<Guise>,
         rival: bool,

@@ -23,29 +23,26 @@ pub(crate) struct LoggingOut {
     org_id: String,
 }
 
-/// Refuses whoever does not say who it is.
-pub(crate) fn let_in(socket: &SocketRef, auth: Option<&Value>, backend: &Backend) -> Result<(), Stranger> {
-    let visitor = Visitor::of(&socket.req_parts().uri, auth)?;
-    socket.extensions.insert(visitor);
-    socket.extensions.insert(backend.clone());
-    Ok(())
-}
-
-pub(crate) async fn connected(
-    socket: SocketRef,
-    Extension(who): Extension<Visitor>,
-    Extension(backend): Extension<Backend>,
-) {
+/// Refuses whoever does not say who it is. Whoever is let in may ask at once, so everything is in place before it knows.
+pub(crate) async fn let_in(socket: SocketRef, auth: Option<Value>, backend: Backend) -> Result<(), Stranger> {
+    let who = Visitor::of(&socket.req_parts().uri, auth.as_ref())?;
     if let Err(error) = backend.connected(&who, socket.id.as_str()).await {
-        return give_up(&socket, &error);
+        complain(&error);
+        return Err(Stranger::Unavailable);
     }
-    if who.kind == "manager" || who.kind == "teacher_hub" {
-        socket.join(listeners(&who.kind, &who.org));
-    }
+    socket.extensions.insert(who);
+    socket.extensions.insert(backend);
     socket.on("join_lesson", join_lesson);
     socket.on("log_out", log_out);
     socket.on("say", say);
     socket.on_disconnect(disconnected);
+    Ok(())
+}
+
+pub(crate) async fn connected(socket: SocketRef, Extension(who): Extension<Visitor>) {
+    if who.kind == "manager" || who.kind == "teacher_hub" {
+        socket.join(listeners(&who.kind, &who.org));
+    }
 }
 
 async fn join_lesson(
@@ -122,11 +119,6 @@ fn listeners(kind: &str, org: &str) -> String {
 
 fn problem(code: &str, message: &str) -> Value {
     json!({ "status": "ERROR", "data": { "code": code, "message": message } })
-}
-
-fn give_up(socket: &SocketRef, error: &anyhow::Error) {
-    complain(error);
-    let _ = socket.clone().disconnect();
 }
 
 fn complain(error: &anyhow::Error) {

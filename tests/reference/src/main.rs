@@ -29,14 +29,13 @@ use tokio::net::TcpListener;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-#[tokio::main]
+/// One thread: it is measured on one core, and handlers, which are tasks, keep the order of their events there.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let backend = Backend::from_environment().await?;
     let (layer, io) = SocketIo::new_layer();
-    let let_in = move |socket: SocketRef, auth: TryData<Value>| {
-        let let_in = events::let_in(&socket, auth.0.ok().as_ref(), &backend);
-        async move { let_in }
-    };
+    let let_in =
+        move |socket: SocketRef, auth: TryData<Value>| events::let_in(socket, auth.0.ok(), backend.clone());
     io.ns("/", events::connected.with(let_in));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("find a port")?;
     println!("listening {}", listener.local_addr().context("find the port")?.port());

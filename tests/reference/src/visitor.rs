@@ -25,6 +25,8 @@ pub(crate) enum Stranger {
     BadToken,
     #[error("the query names no role, or no org")]
     BadQuery,
+    #[error("Redis is away")]
+    Unavailable,
 }
 
 #[derive(Deserialize)]
