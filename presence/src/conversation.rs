@@ -93,6 +93,12 @@ pub trait Conversation: Send {
     /// What goes before a close, or stands alone for `terminated`; nothing where the close says enough.
     fn ending(&mut self, reason: Reason, words: &Words) -> Vec<Bytes>;
 
+    /// Whether the client closes by itself once it has heard this ending. It is given the time for it: some clients take a
+    /// connection that is closed for them as one that was lost, and come back.
+    fn leaves_by_itself(&self, _reason: Reason) -> bool {
+        false
+    }
+
     /// The socket is gone and nothing of it waits any longer. `left`: the client ended it by itself, or was told to stay
     /// away.
     fn over(&mut self, engine: &Engine, left: bool) -> impl Future<Output = ()> + Send;

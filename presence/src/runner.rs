@@ -256,7 +256,7 @@ impl<T: Transport, C: Conversation> Socket<T, C> {
     }
 
     async fn perform(&mut self, effects: Effects) -> Option<Input> {
-        let (mut next, mut closing, mut releasing) = (None, false, None);
+        let (mut next, mut closing, mut releasing) = (None, None, None);
         for effect in effects {
             match effect {
                 Effect::Serve => next = self.serve().await,
@@ -272,8 +272,7 @@ impl<T: Transport, C: Conversation> Socket<T, C> {
                     self.first.clear();
                     self.words.closes = true;
                     self.say(reason);
-                    self.first.push_back(Outgoing::Close(reason));
-                    closing = true;
+                    closing = Some(reason);
                 }
                 Effect::Detach => (self.seat, self.guest) = (None, None),
                 Effect::Release { held, ended } => releasing = Some((held, ended)),
@@ -341,12 +340,19 @@ impl<T: Transport, C: Conversation> Socket<T, C> {
     }
 
     /// Sends what is left to say, and waits a bounded time for the client to close too; then it is simply dropped.
-    async fn farewell(&mut self, closing: bool) {
-        if closing {
-            let farewell = std::future::poll_fn(|cx| self.poll_farewell(cx));
-            let _ = tokio::time::timeout(CLOSE_PATIENCE, farewell).await;
-            self.transport = None;
+    async fn farewell(&mut self, closing: Option<Reason>) {
+        let Some(reason) = closing else { return };
+        if self.conversation.leaves_by_itself(reason) {
+            self.until_it_closes().await;
         }
+        self.first.push_back(Outgoing::Close(reason));
+        self.until_it_closes().await;
+        self.transport = None;
+    }
+
+    async fn until_it_closes(&mut self) {
+        let farewell = std::future::poll_fn(|cx| self.poll_farewell(cx));
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, farewell).await;
     }
 
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -162,6 +162,16 @@ fn identity(socket: &AppSocket) -> [(&'static str, String); 4] {
     [("sid", sid), ("client_id", user_id.to_string()), ("role", role.clone()), ("org_id", org_id.to_string())]
 }
 
+impl InProcessLessonState {
+    /// The lesson of a socket that joined after its entry was lost.
+    fn joined_when_lost(&self, state: &State, socket: &AppSocket) -> Option<ClassroomId> {
+        let lesson: ClassroomId = state.table.field(&self.keys.user(socket)?, "lesson_id")?.parse().ok()?;
+        let (_, owners) = self.lesson(socket.kind, &lesson)?;
+        let owner = state.table.field(&owners, socket.user_id.as_str());
+        (owner == Some(socket.sid.as_str())).then_some(lesson)
+    }
+}
+
 #[async_trait]
 impl LessonState for InProcessLessonState {
     async fn connect(&self, replica: ReplicaId, socket: &AppSocket, login_time: i64) -> Result<Known, Fault> {
@@ -242,7 +252,10 @@ impl LessonState for InProcessLessonState {
         state.table.set(&ended, "1".to_owned());
         state.table.expire(&ended, ENDED_TTL);
         let was_latest = state.forget_of_user(&of, sid);
-        let lesson = entered.and_then(|entered| entered.lesson);
+        let lesson = match entered {
+            Some(entered) => entered.lesson,
+            None => self.joined_when_lost(&state, socket),
+        };
         if let Some((members, owners)) = lesson.as_ref().and_then(|lesson| self.lesson(socket.kind, lesson))
             && state.table.field(&owners, socket.user_id.as_str()) == Some(sid.as_str())
         {
@@ -267,11 +280,11 @@ impl LessonState for InProcessLessonState {
         entered: &Entered,
         login_time: i64,
         seats: u16,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let Entered { socket, lesson } = entered;
         let (mut state, of) = (self.lock(), self.keys.sockets_of(socket));
         if state.table.exists(&self.keys.ended(&socket.sid)) {
-            return Ok(());
+            return Ok(false);
         }
         state.enter(replica, entered, (of.clone(), login_time));
         if let Some(user) = self.keys.user(socket) {
@@ -292,7 +305,7 @@ impl LessonState for InProcessLessonState {
             }
             state.table.keep(&alive);
         }
-        let Some(lesson) = lesson else { return Ok(()) };
+        let Some(lesson) = lesson else { return Ok(true) };
         if let Some((members, owners)) = self.lesson(socket.kind, lesson) {
             let owner = state.table.field(&owners, socket.user_id.as_str());
             if !state.is_theirs(owner, &of, (&socket.sid, login_time)) {
@@ -305,7 +318,7 @@ impl LessonState for InProcessLessonState {
             }
             state.make_seats(&self.keys.seats(lesson), seats);
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn recovery(&self, pid: &RecoveryId) -> Result<Option<Recovery>, Fault> {

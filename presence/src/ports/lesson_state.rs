@@ -94,8 +94,8 @@ pub struct Ended {
 ///   and `role` into `{user_id}` again and gives it a day to live; the other fields stay. It returns what was known of
 ///   the user before. Managers and hubs join nothing: a fault.
 /// - `end` forgets the socket under its replica, and returns `None` where that had been done: whoever gets `Some` tells
-///   the others. A socket that was lost with its state ends like any other, in no lesson; one that has ended enters
-///   nothing any more, whatever arrives late. A user's entry in the lesson goes if it is this socket's; of a teacher who
+///   the others. A socket that was lost with its state ends like any other, in no lesson but one that it joined since;
+///   one that has ended enters nothing any more, whatever arrives late. A user's entry in the lesson goes if it is this socket's; of a teacher who
 ///   has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too,
 ///   unless another socket has taken it up.
 /// - `restore` writes again what `connect` and `join` had written, where it is lost; it never takes anything from a
@@ -116,14 +116,14 @@ pub trait LessonState: Debug + Send + Sync {
     ) -> Result<Option<Ended>, Fault>;
     /// Removes `alive:…`.
     async fn log_out(&self, org: &OrgId, user: &UserId) -> Result<(), Fault>;
-    /// `seats`: as in `Entry`.
+    /// `seats`: as in `Entry`. Returns whether it wrote: not for a socket that has ended.
     async fn restore(
         &self,
         replica: ReplicaId,
         entered: &Entered,
         login_time: i64,
         seats: u16,
-    ) -> Result<(), Fault>;
+    ) -> Result<bool, Fault>;
     async fn recovery(&self, pid: &RecoveryId) -> Result<Option<Recovery>, Fault>;
     async fn room(&self, lesson: &ClassroomId) -> Result<Option<String>, Fault>;
     async fn set_room(&self, lesson: &ClassroomId, room: &str) -> Result<(), Fault>;

@@ -1,9 +1,9 @@
 -- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one. Other names are arguments, empty where
--- there is none: alive:…, the recovery that goes with it, and what a lesson's name follows in lesson_teacher_… or
--- lesson_student_…, and in whose sockets those are. Returns {lesson_id, whether the user has no other socket}, or nothing
+-- there is none: alive:…, the recovery that goes with it, what a lesson's name follows in lesson_teacher_… or
+-- lesson_student_…, and in whose sockets those are, and {user_id}. Returns {lesson_id, whether the user has no other socket}, or nothing
 -- where it had ended.
 local replica, sid, user_id, ended_ttl, alive_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local alive, recovery, members_of, owners_of, shown = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local alive, recovery, members_of, owners_of, shown, user = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local sockets, replicas, own, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local stop = foreign({ sockets, alive ~= '' and alive or nil }, 'hash')
 if stop then return stop end
@@ -30,6 +30,10 @@ local lesson = ''
 if entry then
   local read, of = pcall(cjson.decode, entry)
   if read and type(of) == 'table' and type(of.lesson) == 'string' then lesson = of.lesson end
+elseif user ~= '' and redis.call('TYPE', user).ok == 'hash' then
+  -- It may have joined after its entry was lost.
+  local last = redis.call('HGET', user, 'lesson_id')
+  if last and redis.call('HGET', owners_of .. last, user_id) == sid then lesson = last end
 end
 if lesson ~= '' and members_of ~= '' then
   local members, owners = members_of .. lesson, owners_of .. lesson

@@ -97,7 +97,7 @@ impl LessonState for RedisLessonState {
         entered: &Entered,
         login_time: i64,
         seats: u16,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         self.run(self.scripts.restore(&self.keys, replica, entered, (login_time, seats))).await
     }
 

@@ -214,7 +214,7 @@ impl Conversation for Talk {
     fn ending(&mut self, reason: Reason, words: &Words) -> Vec<Bytes> {
         match &self.stage {
             // A client that is to come back does so by itself when its transport closes, and only then.
-            _ if words.closes && (reason.reconnect() || reason == Reason::Normal) => vec![],
+            _ if words.closes && comes_back(reason) => vec![],
             Stage::Refused(refusal) => {
                 vec![packet::connect_error(&Namespace::Main, &refusal.message, Some(refusal.problem()))]
             }
@@ -227,11 +227,19 @@ impl Conversation for Talk {
         }
     }
 
+    fn leaves_by_itself(&self, reason: Reason) -> bool {
+        matches!(self.stage, Stage::Refused(_)) && !comes_back(reason)
+    }
+
     async fn over(&mut self, engine: &Engine, left: bool) {
         if let Stage::In(client) = std::mem::replace(&mut self.stage, Stage::Over) {
             lesson::end(engine, *client, left).await;
         }
     }
+}
+
+const fn comes_back(reason: Reason) -> bool {
+    reason.reconnect() || matches!(reason, Reason::Normal)
 }
 
 fn terminated(words: &Words) -> Terminated {

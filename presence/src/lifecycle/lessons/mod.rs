@@ -166,6 +166,6 @@ impl Lessons {
             apps.state.restore(*replica_id, &entered, login_time, deps.config.socketio.seats).await;
         restored
             .inspect_err(|fault| tracing::debug!(error = fault as &dyn std::error::Error, "restore a socket"))
-            .is_ok()
+            .unwrap_or(false)
     }
 }

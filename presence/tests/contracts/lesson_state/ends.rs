@@ -19,6 +19,7 @@ on_every_lesson_state!(
     a_recovery_goes_with_those_who_leave,
     a_connection_that_was_taken_up_ends_and_nothing_is_seen_of_it,
     what_is_lost_ends_like_any_other_and_once,
+    what_is_lost_and_joins_then_leaves_the_lesson_at_its_end,
     whoever_has_ended_enters_nothing_any_more,
     that_a_socket_ended_is_forgotten_in_time,
 );
@@ -134,6 +135,21 @@ async fn what_is_lost_ends_like_any_other_and_once(stage: &Stage) {
     assert_eq!(stage.state.end(A, &ann, None).await.unwrap(), ended);
     assert_eq!(stage.state.end(A, &ann, None).await.unwrap(), None);
     assert_eq!(stage.everything().await, [].into());
+}
+
+async fn what_is_lost_and_joins_then_leaves_the_lesson_at_its_end(stage: &Stage) {
+    for kind in [Kind::Teacher, Kind::Student] {
+        let (ann, bob) = (socket(kind, "ann"), socket(kind, "bob"));
+        stage.connect(&ann, 1).await;
+        stage.flush().await;
+        stage.join(&ann, "math").await;
+        stage.connect(&bob, 2).await;
+        stage.join(&bob, "math").await;
+        let ended = stage.state.end(A, &ann, None).await.unwrap().unwrap();
+        assert_eq!(ended, Ended { lesson: Some("math".parse().unwrap()), was_latest: true });
+        let (members, _) = stage.hash(&format!("lesson_{kind}_math")).await.unwrap();
+        assert_eq!(members, fields([("bob", bob.sid.as_str())]));
+    }
 }
 
 async fn whoever_has_ended_enters_nothing_any_more(stage: &Stage) {

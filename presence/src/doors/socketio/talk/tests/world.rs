@@ -260,7 +260,7 @@ impl LessonState for Flaky {
         self.there()?.log_out(org, user).await
     }
 
-    async fn restore(&self, of: ReplicaId, entered: &Entered, at: i64, seats: u16) -> Result<(), Fault> {
+    async fn restore(&self, of: ReplicaId, entered: &Entered, at: i64, seats: u16) -> Result<bool, Fault> {
         self.there()?.restore(of, entered, at, seats).await
     }
 
