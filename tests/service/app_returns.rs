@@ -156,5 +156,7 @@ async fn clients_that_are_refused_learn_why_and_stay_away(stack: &mut Stack) -> 
             }
         }
     }
-    server.expect_metric("presence_sessions", 0).await
+    server.expect_metric("presence_sessions", 0).await?;
+    // Once each: two ways to be a stranger to the keys, three transports, two libraries.
+    server.expect_metric(r#"presence_app_connects_total{outcome="unauthenticated"}"#, 12).await
 }
