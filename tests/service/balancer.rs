@@ -271,6 +271,11 @@ async fn credentials_are_the_owners_to_judge_and_a_forged_marker_is_nobodys(stac
         for server in [&owner, &second] {
             let stolen = Polling::new(server.public, other, Some(&sid))?;
             expect_refused(within("an answer", stolen.get()).await?, 403, 4)?;
+        }
+    }
+    // A page cannot put the header into an upgrade, which may come without it, and not with another one.
+    for other in [&thief, &insider] {
+        for server in [&owner, &second] {
             expect_refused(websocket(server.public, other, Some(&sid)).await, 403, 4)?;
         }
     }
