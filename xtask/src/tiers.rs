@@ -27,7 +27,7 @@ const TIERS: &[Tier] = &[
     // One suite per port against every adapter, with real PostgreSQL and NATS.
     Tier { name: "contracts", run: |run| run.target("contracts") },
     // Real `presence` processes, and real clients of other languages.
-    Tier { name: "service", run: |run| run.processes("service", &[], tools::tell_of_languages) },
+    Tier { name: "service", run: |run| run.processes("service", &[], tell_service) },
     // Three of them, and faults: in a run of all tiers those that do not take long, named the whole matrix.
     Tier { name: "chaos", run: |run| run.processes("chaos", &[":short:", "book::"], |_, _| ()) },
     // The WebSocket conformance suite.
@@ -37,6 +37,9 @@ const TIERS: &[Tier] = &[
 
 /// For the tests of one tier, without building them.
 const LIMIT: Duration = Duration::from_mins(40);
+
+/// How many tests of the service tier run at a time.
+const SERVICE_THREADS: &str = "4";
 
 /// Tells tests of more than the servers.
 type Tell = fn(&Workspace, &mut Command);
@@ -185,6 +188,14 @@ fn unit(run: &mut Run<'_>) -> Result<Tally> {
     let mut tally = count(run.cargo_test(&select), run.filter)?;
     tally.add(count(run.cargo_test(&["--doc".to_owned()]), run.filter)?);
     Ok(tally)
+}
+
+/// These tests wait for timers of seconds more than they work, so more of them run at a time than there are cores.
+fn tell_service(workspace: &Workspace, tests: &mut Command) {
+    tools::tell_of_languages(workspace, tests);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        tests.env("RUST_TEST_THREADS", SERVICE_THREADS);
+    }
 }
 
 /// Runs built tests, showing what they print.
