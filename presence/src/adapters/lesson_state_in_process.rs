@@ -128,6 +128,12 @@ impl State {
         Known { before: self.table.exists(key), lesson }
     }
 
+    /// Of a user's sockets the one that logged in last, as others see it.
+    fn latest(&self, of: &str) -> Option<SocketId> {
+        let sockets = self.of_users.get(of)?.iter();
+        sockets.max_by_key(|(sid, at)| (**at, sid.as_str())).map(|(sid, _)| sid.shown())
+    }
+
     /// Of a user's sockets, those that are meant: whether all came earlier; `None`: there are none.
     fn are_earlier(&self, of: &str, login_time: i64, meant: impl Fn(&SocketId) -> bool) -> Option<bool> {
         let sockets = self.of_users.get(of).into_iter().flatten();
@@ -261,6 +267,12 @@ impl LessonState for InProcessLessonState {
         {
             state.table.remove_field(&members, socket.user_id.as_str());
             state.table.remove_field(&owners, socket.user_id.as_str());
+        }
+        if let Some(user) = self.keys.user(socket)
+            && state.table.field(&user, "sid") == Some(sid.shown().as_str())
+            && let Some(latest) = state.latest(&of)
+        {
+            state.table.write(&user, [("sid", latest.as_str())]);
         }
         if let Some(alive) = self.alive(socket).filter(|alive| was_latest && state.table.exists(alive)) {
             state.table.write(&alive, [("state", "disconnect")]);

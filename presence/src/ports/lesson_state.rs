@@ -95,8 +95,9 @@ pub struct Ended {
 ///   the user before. Managers and hubs join nothing: a fault.
 /// - `end` forgets the socket under its replica, and returns `None` where that had been done: whoever gets `Some` tells
 ///   the others. A socket that was lost with its state ends like any other, in no lesson but one that it joined since;
-///   one that has ended enters nothing any more, whatever arrives late. A user's entry in the lesson goes if it is this socket's; of a teacher who
-///   has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too,
+///   one that has ended enters nothing any more, whatever arrives late. A user's entry in the lesson goes if it is this socket's; a
+///   `{user_id}` or `manager:…` that names this socket names the latest of the user's others, where there are any; of a
+///   teacher who has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too,
 ///   unless another socket has taken it up.
 /// - `restore` writes again what `connect` and `join` had written, where it is lost; it never takes anything from a
 ///   later socket of the same user, and does nothing for one that has ended. What it writes of a lesson has a day to live;

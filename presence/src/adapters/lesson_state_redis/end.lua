@@ -1,6 +1,6 @@
 -- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one. Other names are arguments, empty where
 -- there is none: alive:…, the recovery that goes with it, what a lesson's name follows in lesson_teacher_… or
--- lesson_student_…, and in whose sockets those are, and {user_id}. Returns {lesson_id, whether the user has no other socket}, or nothing
+-- lesson_student_…, and in whose sockets those are, and {user_id} or manager:…. Returns {lesson_id, whether the user has no other socket}, or nothing
 -- where it had ended.
 local replica, sid, user_id, ended_ttl, alive_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local alive, recovery, members_of, owners_of, shown, user = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
@@ -30,7 +30,7 @@ local lesson = ''
 if entry then
   local read, of = pcall(cjson.decode, entry)
   if read and type(of) == 'table' and type(of.lesson) == 'string' then lesson = of.lesson end
-elseif user ~= '' and redis.call('TYPE', user).ok == 'hash' then
+elseif members_of ~= '' and redis.call('TYPE', user).ok == 'hash' then
   -- It may have joined after its entry was lost.
   local last = redis.call('HGET', user, 'lesson_id')
   if last and redis.call('HGET', owners_of .. last, user_id) == sid then lesson = last end
@@ -41,6 +41,10 @@ if lesson ~= '' and members_of ~= '' then
     redis.call('HDEL', owners, user_id)
     if redis.call('TYPE', members).ok == 'hash' then redis.call('HDEL', members, user_id) end
   end
+end
+-- A connect that was overtaken leaves the name of a socket that is gone: the latest of those that stay takes its place.
+if user ~= '' and not is_last and redis.call('TYPE', user).ok == 'hash' and redis.call('HGET', user, 'sid') == shown then
+  redis.call('HSET', user, 'sid', string.match(redis.call('ZREVRANGE', own, 0, 0)[1], '^([^:]*):'))
 end
 -- One who logged out has no such key, and gets none.
 if alive ~= '' and is_last and redis.call('EXISTS', alive) == 1 then

@@ -166,7 +166,7 @@ impl Scripts {
             keys.members_of(socket.kind).unwrap_or_default().into(),
             keys.owners_of(socket.kind).unwrap_or_default().into(),
             shown(socket),
-            keys.members_of(socket.kind).and_then(|_| keys.user(socket)).unwrap_or_default().into(),
+            keys.user(socket).unwrap_or_default().into(),
         ];
         Step { script: &self.end, keys: own(keys, replica, socket), args }
     }

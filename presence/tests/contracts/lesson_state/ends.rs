@@ -20,6 +20,7 @@ on_every_lesson_state!(
     a_connection_that_was_taken_up_ends_and_nothing_is_seen_of_it,
     what_is_lost_ends_like_any_other_and_once,
     what_is_lost_and_joins_then_leaves_the_lesson_at_its_end,
+    a_connect_that_was_overtaken_leaves_no_name_behind,
     whoever_has_ended_enters_nothing_any_more,
     that_a_socket_ended_is_forgotten_in_time,
 );
@@ -149,6 +150,20 @@ async fn what_is_lost_and_joins_then_leaves_the_lesson_at_its_end(stage: &Stage)
         assert_eq!(ended, Ended { lesson: Some("math".parse().unwrap()), was_latest: true });
         let (members, _) = stage.hash(&format!("lesson_{kind}_math")).await.unwrap();
         assert_eq!(members, fields([("bob", bob.sid.as_str())]));
+    }
+}
+
+async fn a_connect_that_was_overtaken_leaves_no_name_behind(stage: &Stage) {
+    for kind in [Kind::Teacher, Kind::Student, Kind::Manager] {
+        let (stays, late) = (socket(kind, "ann"), socket(kind, "ann"));
+        stage.connect(&stays, 2).await;
+        // It was asked for earlier, and done later.
+        stage.connect(&late, 1).await;
+        assert!(!stage.state.end(A, &late, None).await.unwrap().unwrap().was_latest);
+        let key = if kind == Kind::Manager { "manager:org_o1_user_ann" } else { "ann" };
+        let (user, _) = stage.hash(key).await.unwrap();
+        assert_eq!(user["sid"], stays.sid.as_str(), "{kind}");
+        assert!(stage.state.end(A, &stays, None).await.unwrap().unwrap().was_latest);
     }
 }
 
