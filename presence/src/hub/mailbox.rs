@@ -115,19 +115,6 @@ impl Mailbox {
         !self.lock().outlived
     }
 
-    /// How many frames wait.
-    pub fn waiting(&self) -> usize {
-        self.lock().frames.len()
-    }
-
-    /// Forgets all that waits behind the first `kept` frames: what came for a seat that was given up again.
-    pub fn forget_behind(&self, kept: usize) {
-        let mut inner = self.lock();
-        let kept = kept.min(inner.frames.len());
-        let forgotten = inner.frames.split_off(kept);
-        inner.bytes -= forgotten.iter().map(|frame| frame.len() + FRAME_COST).sum::<usize>();
-    }
-
     /// The next command; no queue of frames holds it up.
     pub fn poll_command(&self, cx: &Context<'_>) -> Poll<Command> {
         self.poll(cx, |inner| (!inner.commands.is_empty()).then(|| inner.commands.remove(0)))
@@ -223,20 +210,6 @@ mod tests {
         mailbox.command(Command::Replaced);
         assert_eq!(mailbox.poll_command(&cx()), Poll::Ready(Command::Replaced));
         assert_eq!(mailbox.poll_command(&cx()), Poll::Pending);
-    }
-
-    #[test]
-    fn what_came_for_a_seat_that_was_given_up_is_forgotten_and_leaves_room() {
-        let mailbox = Mailbox::new(2 * (1 + FRAME_COST));
-        mailbox.push("a".into());
-        let waiting = mailbox.waiting();
-        mailbox.push("b".into());
-        mailbox.forget_behind(waiting);
-        assert!(mailbox.push("c".into()));
-        assert_eq!(mailbox.poll_frame(&cx()), Poll::Ready("a".into()));
-        assert_eq!(mailbox.poll_frame(&cx()), Poll::Ready("c".into()));
-        mailbox.forget_behind(5);
-        assert_eq!((mailbox.poll_frame(&cx()), mailbox.waiting()), (Poll::Pending, 0));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `join_lesson`: a client that is in enters a lesson: a session in the classroom of that id, and its keys in the lesson
-//! state. Whoever is refused has written nothing.
+//! state. Whoever is refused has changed nothing.
 
 use super::{
     client::{Client, InLesson},
@@ -16,14 +16,13 @@ use crate::{
     flows::{
         admission::{authenticate, authorize},
         connect::{self, Connected, Token, enter},
-        release::release_at_once,
     },
     hub::Mailbox,
     ports::{
         analytics::What,
         authn::Identity,
         authz::{Action, Object},
-        lesson_state::{Entry, Recovery},
+        lesson_state::{Entry, Known, Recovery},
         lessons::Lesson,
     },
 };
@@ -71,16 +70,10 @@ pub async fn join(
     }
     let place = connect::Wish { label: label(), classroom_id: wish.lesson, resume: None };
     let classroom = place.classroom_id.clone();
-    let waiting = mailbox.waiting();
     let connected = enter(engine, identity, place, fence, mailbox).await?;
     crash::point("join.entered");
     let entry = entry(engine, client, &connected, &lesson, (classroom, by_token));
-    let written = write(engine, apps, client, connected, (entry, lesson)).await;
-    if written.is_err() {
-        // Whoever is in no lesson hears nothing of it.
-        mailbox.forget_behind(waiting);
-    }
-    written
+    Ok(write(engine, apps, client, connected, (entry, lesson)).await)
 }
 
 /// The label that tells this door's agents from others.
@@ -150,23 +143,21 @@ fn entry(
     Entry { lesson: id, seats, by_token, recovery: Some((client.pid.clone(), recovery)) }
 }
 
-/// What the apps' backends read. Without it nobody is in the lesson: the session is given up again.
+/// What the apps' backends read. The session has been claimed, and may have replaced another: where the lesson state fails
+/// now, the client is in the lesson all the same, and `lifecycle/lessons` writes what is missing.
 async fn write(
     engine: &Engine,
     apps: &Apps,
     client: &mut Client,
     connected: Connected,
     (entry, lesson): (Entry, Lesson),
-) -> Result<(Seated, Joined), Refusal> {
-    let known = match apps.state.join(engine.replica_id, &client.socket, &entry).await {
-        Ok(known) => known,
-        Err(fault) => {
-            let Connected { seat, line, .. } = connected;
-            drop(seat);
-            release_at_once(engine, line.held()).await;
-            return Err(fault.into());
-        }
-    };
+) -> (Seated, Joined) {
+    let joining = apps.state.join(engine.replica_id, &client.socket, &entry).await;
+    let known = joining.unwrap_or_else(|fault| {
+        let error = &fault as &dyn std::error::Error;
+        tracing::warn!(error, "left a join to be written into the lesson state later");
+        Known::default()
+    });
     let Lesson { room_id, seat: place, .. } = lesson;
     if entry.by_token && known.before {
         report(engine, apps, &client.socket, What::Reconnect, (Some(entry.lesson.clone()), room_id.clone()));
@@ -185,5 +176,5 @@ async fn write(
     };
     // The socket lives as long as the better of its tokens.
     let expires = expires.max(engine.moment(client.identity.expires));
-    Ok((Seated { seat, line, expires }, joined))
+    (Seated { seat, line, expires }, joined)
 }
