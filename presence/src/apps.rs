@@ -100,9 +100,7 @@ impl Answered {
             entry.entered.lesson = Some(lesson.clone());
         }
     }
-}
 
-impl Answered {
     /// The socket is over, and the lesson state could not be told: it is left to `lifecycle/lessons`. Without a lesson state
     /// nobody comes in, so there are no more of these than there were sockets when it went away.
     pub fn leave_unfinished(self) {

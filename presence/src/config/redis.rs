@@ -81,20 +81,11 @@ impl Redis {
         }
         report.fill("redis.password", &mut self.password, self.password_file.as_deref());
         if let Some(password) = self.password.take() {
-            self.add_password(&password, report);
-        }
-    }
-
-    fn add_password(&mut self, password: &Secret, report: &mut Report) {
-        let Some(mut url) = self.url.as_ref().and_then(|url| Url::parse(url.expose()).ok()) else {
-            return report.bad("redis.password", "there is no redis.url that it could belong to");
-        };
-        if url.password().is_some() {
-            return report.both("redis.password", "a password in redis.url");
-        }
-        match url.set_password(Some(password.expose())) {
-            Ok(()) => self.url = Some(RedisUrl(Secret::new(String::from(url)))),
-            Err(()) => report.bad("redis.url", "a URL without a host cannot hold a password"),
+            let url = self.url.as_ref().map(RedisUrl::expose);
+            let none = "there is no redis.url that it could belong to";
+            if let Some(whole) = report.add_password("redis", url, &password, none) {
+                self.url = Some(RedisUrl(whole));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use serde_json::Value;
 use std::{io::Read as _, ops::RangeInclusive, path::Path};
+use url::Url;
 
 /// A secret in a file is longer than this only by mistake.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -48,6 +49,31 @@ impl Report {
             Err(error) => self.bad(key, format!("the file cannot be read: {}", error.kind())),
         }
         None
+    }
+
+    /// Puts a password that stands at `{section}.password` into the URL at `{section}.url`. `none`: what to say where there
+    /// is no such URL.
+    pub(super) fn add_password(
+        &mut self,
+        section: &str,
+        url: Option<&str>,
+        password: &Secret,
+        none: &str,
+    ) -> Option<Secret> {
+        let key = format!("{section}.password");
+        let Some(mut url) = url.and_then(|url| Url::parse(url).ok()) else {
+            self.bad(&key, none);
+            return None;
+        };
+        if url.password().is_some() {
+            self.both(&key, &format!("a password in {section}.url"));
+            return None;
+        }
+        if url.set_password(Some(password.expose())).is_err() {
+            self.bad(&format!("{section}.url"), "a URL without a host cannot hold a password");
+            return None;
+        }
+        Some(Secret::new(String::from(url)))
     }
 
     /// Fills a secret from its `…_file`, where one is given.

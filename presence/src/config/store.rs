@@ -99,24 +99,14 @@ impl Store {
         }
         report.fill("store.password", &mut self.password, self.password_file.as_deref());
         if let Some(password) = self.password.take() {
-            self.add_password(&password, report);
-        }
-    }
-
-    fn add_password(&mut self, password: &Secret, report: &mut Report) {
-        let whole = match &self.url {
-            Some(StoreUrl::Postgres(url)) => Url::parse(url.expose()).ok(),
-            Some(StoreUrl::Sqlite(_)) | None => None,
-        };
-        let Some(mut url) = whole else {
-            return report.bad("store.password", "there is no postgres:// URL that it could belong to");
-        };
-        if url.password().is_some() {
-            return report.both("store.password", "a password in store.url");
-        }
-        match url.set_password(Some(password.expose())) {
-            Ok(()) => self.url = Some(StoreUrl::Postgres(Secret::new(String::from(url)))),
-            Err(()) => report.bad("store.url", "a URL without a host cannot hold a password"),
+            let url = match &self.url {
+                Some(StoreUrl::Postgres(url)) => Some(url.expose()),
+                Some(StoreUrl::Sqlite(_)) | None => None,
+            };
+            let none = "there is no postgres:// URL that it could belong to";
+            if let Some(whole) = report.add_password("store", url, &password, none) {
+                self.url = Some(StoreUrl::Postgres(whole));
+            }
         }
     }
 }

@@ -129,8 +129,6 @@ impl Member {
     /// Whether to try again after this. `replaced` is final, unless it was perhaps by an attempt of its own that was
     /// given up before it was answered.
     fn comes_back(&mut self, error: &SessionError) -> bool {
-        // An app whose lesson state went away while it joined is told `unavailable`, and had taken over by then.
-        self.doubts |= self.guise.is_some() && error.kind == Reason::Overloaded.row().name;
         let is_replaced = error.kind == Reason::Replaced.row().name;
         again(error) || is_replaced && std::mem::take(&mut self.doubts)
     }
