@@ -1,0 +1,117 @@
+//! How agents reach the pods, and who else may.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServiceType {
+    #[default]
+    ClusterIP,
+    NodePort,
+    LoadBalancer,
+}
+
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Service {
+    /// `ClusterIP`, `NodePort` or `LoadBalancer`.
+    #[serde(rename = "type")]
+    pub type_: ServiceType,
+    /// Its port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// The nodes' port, where it is to be a certain one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub node_port: Option<i32>,
+    /// Which load balancer makes it, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer_class: Option<String>,
+    /// Networks that may use the load balancer, in CIDR notation. When empty: all.
+    #[schemars(length(max = 256))]
+    pub load_balancer_source_ranges: Vec<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            type_: ServiceType::ClusterIP,
+            port: 80,
+            node_port: None,
+            load_balancer_class: None,
+            load_balancer_source_ranges: Vec::new(),
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// Either an Ingress or an HTTPRoute of a Gateway.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// An Ingress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+    /// An HTTPRoute of a Gateway in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
+}
+
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ingress {
+    /// The host that agents connect to.
+    #[schemars(length(min = 1, max = 253))]
+    pub host: String,
+    /// Which controller serves it. Without it: the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+    /// The name of a Secret with the host's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_secret: Option<String>,
+    /// Its annotations, over our own, which give sockets an hour of silence where the controller is known to cut them.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gateway {
+    /// The Gateway's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The listener of it. Without it: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
+    /// The hosts that agents connect to.
+    #[schemars(length(min = 1, max = 16))]
+    pub hostnames: Vec<String>,
+}
+
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkPolicy {
+    /// Whether there are any: nobody may speak to the pods, nor they to anybody, but as is needed.
+    pub enabled: bool,
+    /// Who may connect to the doors. When empty: everybody.
+    #[schemars(length(max = 64))]
+    pub clients: Vec<NetworkPolicyPeer>,
+    /// Who may read metrics. When empty: everybody in the cluster.
+    #[schemars(length(max = 64))]
+    pub monitoring: Vec<NetworkPolicyPeer>,
+    /// Where PostgreSQL, NATS, Redis, issuers and collectors are. When empty: anywhere, on their ports.
+    #[schemars(length(max = 64))]
+    pub backing: Vec<NetworkPolicyPeer>,
+}
+
+impl Default for NetworkPolicy {
+    fn default() -> Self {
+        Self { enabled: true, clients: Vec::new(), monitoring: Vec::new(), backing: Vec::new() }
+    }
+}
