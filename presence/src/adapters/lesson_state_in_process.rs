@@ -141,10 +141,11 @@ impl State {
         meant.peek().is_some().then(|| meant.all(|earlier| earlier))
     }
 
-    /// Whether a user's key is to name this socket: it names none, or one that came before it.
-    fn is_latest(&self, user: &str, of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
+    /// Whether a user's key is to name this socket: it names none, one that is gone, or one that came before it.
+    fn is_latest(&self, (user, keys): (&str, &Keys), of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
         let Some(now) = self.table.field(user, "sid") else { return true };
         now == sid.shown().as_str()
+            || self.table.exists(&keys.gone(now))
             || self.are_earlier(of, login_time, |other| other.shown().as_str() == now) == Some(true)
     }
 
@@ -187,6 +188,7 @@ impl LessonState for InProcessLessonState {
         }
         let entered = Entered { socket: socket.clone(), lesson: None };
         state.enter(replica, &entered, (self.keys.sockets_of(socket), login_time));
+        state.table.remove(&self.keys.gone(socket.sid.shown().as_str()));
         let mut known = Known::default();
         if let Some(user) = self.keys.user(socket) {
             known = state.known(&user);
@@ -270,9 +272,14 @@ impl LessonState for InProcessLessonState {
         }
         if let Some(user) = self.keys.user(socket)
             && state.table.field(&user, "sid") == Some(sid.shown().as_str())
-            && let Some(latest) = state.latest(&of)
         {
-            state.table.write(&user, [("sid", latest.as_str())]);
+            if let Some(latest) = state.latest(&of) {
+                state.table.write(&user, [("sid", latest.as_str())]);
+            } else {
+                let gone = self.keys.gone(sid.shown().as_str());
+                state.table.set(&gone, "1".to_owned());
+                state.table.expire(&gone, ENDED_TTL);
+            }
         }
         if let Some(alive) = self.alive(socket).filter(|alive| was_latest && state.table.exists(alive)) {
             state.table.write(&alive, [("state", "disconnect")]);
@@ -299,8 +306,9 @@ impl LessonState for InProcessLessonState {
             return Ok(false);
         }
         state.enter(replica, entered, (of.clone(), login_time));
+        state.table.remove(&self.keys.gone(socket.sid.shown().as_str()));
         if let Some(user) = self.keys.user(socket) {
-            let is_latest = state.is_latest(&user, &of, (&socket.sid, login_time));
+            let is_latest = state.is_latest((&user, &self.keys), &of, (&socket.sid, login_time));
             if is_latest {
                 state.table.write(&user, identity(socket));
             }
