@@ -95,6 +95,10 @@ impl State {
         self.of_users.entry(of).or_default().insert(sid.clone(), login_time);
     }
 
+    fn entry(&self, replica: ReplicaId, sid: &SocketId) -> Option<Entered> {
+        self.sockets.get(&replica)?.get(sid).cloned()
+    }
+
     /// Returns what it was in, if it was there.
     fn forget(&mut self, replica: ReplicaId, sid: &SocketId) -> Option<Entered> {
         let sockets = self.sockets.get_mut(&replica)?;
@@ -305,7 +309,15 @@ impl LessonState for InProcessLessonState {
         if state.table.exists(&self.keys.ended(&socket.sid)) {
             return Ok(false);
         }
-        state.enter(replica, entered, (of.clone(), login_time));
+        let names = lesson.as_ref().and_then(|lesson| self.lesson(socket.kind, lesson));
+        let is_theirs = names.as_ref().is_some_and(|(_, owners)| {
+            let owner = state.table.field(owners, socket.user_id.as_str());
+            state.is_theirs(owner, &of, (&socket.sid, login_time))
+        });
+        let alone = Entered { socket: socket.clone(), lesson: None };
+        let entered =
+            if is_theirs { state.entry(replica, &socket.sid).unwrap_or(alone) } else { entered.clone() };
+        state.enter(replica, &entered, (of.clone(), login_time));
         state.table.remove(&self.keys.gone(socket.sid.shown().as_str()));
         if let Some(user) = self.keys.user(socket) {
             let is_latest = state.is_latest((&user, &self.keys), &of, (&socket.sid, login_time));
@@ -326,9 +338,8 @@ impl LessonState for InProcessLessonState {
             state.table.keep(&alive);
         }
         let Some(lesson) = lesson else { return Ok(true) };
-        if let Some((members, owners)) = self.lesson(socket.kind, lesson) {
-            let owner = state.table.field(&owners, socket.user_id.as_str());
-            if !state.is_theirs(owner, &of, (&socket.sid, login_time)) {
+        if let Some((members, owners)) = names {
+            if !is_theirs {
                 state.enter_lesson((&members, &owners), socket);
             }
             for key in [members, owners] {

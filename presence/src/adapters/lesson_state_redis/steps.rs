@@ -201,6 +201,7 @@ impl Scripts {
             owners.unwrap_or_default().into(),
             shown(socket),
             keys.gone_of().into(),
+            line(socket, None).into(),
         ];
         Step { script: &self.restore, keys: own(keys, replica, socket), args }
     }

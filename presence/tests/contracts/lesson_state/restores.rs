@@ -17,6 +17,7 @@ on_every_lesson_state!(
     one_who_ended_before_the_others_were_restored_is_named_no_longer,
     one_who_was_taken_up_and_ended_is_named_no_longer,
     one_who_was_taken_up_is_there_and_keeps_its_name,
+    whoever_cannot_have_a_lesson_yet_is_missing_there_until_it_can,
 );
 
 type Lives = Vec<(ReplicaId, Entered, i64)>;
@@ -210,5 +211,26 @@ async fn one_who_was_taken_up_is_there_and_keeps_its_name(stage: &Stage) {
             stage.state.restore(A, &alone(stranger.clone()), 1, 3).await.unwrap();
             assert_eq!(named(stage, &later).await, former.sid.as_str(), "{kind}, taken up {taken_up}");
         }
+    }
+}
+
+async fn whoever_cannot_have_a_lesson_yet_is_missing_there_until_it_can(stage: &Stage) {
+    let (early, late) = (socket(Kind::Student, "ann"), socket(Kind::Student, "ann"));
+    for (early, late) in [(early, late), taken_up(Kind::Student)] {
+        // By its replica's clock the later one came no later; and its join was not written.
+        stage.flush().await;
+        stage.connect(&early, 2).await;
+        stage.join(&early, "math").await;
+        stage.state.connect(B, &late, 2).await.unwrap();
+        let before = stage.everything().await;
+        let whole = Entered { socket: late.clone(), lesson: Some("math".parse().unwrap()) };
+        stage.state.restore(B, &whole, 2, 3).await.unwrap();
+        assert_eq!(stage.everything().await, before);
+        assert_eq!(stage.state.entered(B).await.unwrap(), [alone(late.clone())], "to be restored again");
+        stage.state.end(A, &early, None).await.unwrap().unwrap();
+        stage.state.restore(B, &whole, 2, 3).await.unwrap();
+        assert_eq!(stage.state.entered(B).await.unwrap(), [whole]);
+        let (members, _) = stage.hash("lesson_student_math").await.unwrap();
+        assert_eq!(members, fields([("ann", late.sid.shown().as_str())]));
     }
 }
