@@ -12,6 +12,7 @@ mod bench;
 mod check;
 mod codegen;
 mod house;
+mod image;
 mod libtest;
 mod process;
 mod servers;
