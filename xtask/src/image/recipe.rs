@@ -54,6 +54,13 @@ pub(crate) struct Folder {
     pub(crate) owner: u32,
 }
 
+impl Folder {
+    /// One that the image's user, and nobody else, may use.
+    pub(crate) fn of_user(path: &str) -> Self {
+        Self { path: path.to_owned(), mode: 0o700, owner: base::USER }
+    }
+}
+
 /// What came of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Built {
@@ -138,7 +145,7 @@ impl Recipe {
     }
 
     /// The base layer, and what is ours on top of it.
-    fn trees(&self) -> Result<(Tree, Tree)> {
+    pub(super) fn trees(&self) -> Result<(Tree, Tree)> {
         let mut own = Tree::default();
         for (from, at) in &self.programs {
             let from = from.canonicalize().with_context(|| format!("find {}", from.display()))?;
