@@ -202,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gzipped_layer_is_the_same_each_time() {
+        assert_eq!(layer(true).digest, layer(true).digest);
+        let mut start = [0; 10];
+        layer(true).blob.read_exact(&mut start).unwrap();
+        // Of the header's bytes: no flags (so no name), no time, and an unknown system.
+        assert_eq!((start[3], &start[4..8], start[9]), (0, &[0; 4][..], 255));
+    }
+
+    #[test]
     fn digests_are_those_of_the_bytes() {
         let (mut plain, mut zipped) = (layer(false), layer(true));
         assert_eq!(plain.digest, plain.diff_id);

@@ -249,7 +249,6 @@ mod tests {
             entrypoint: vec!["/usr/local/bin/shell".to_owned()],
             ports: vec![8080],
             labels: [("org.opencontainers.image.title".to_owned(), "x".to_owned())].into(),
-            gzip: true,
             ..Recipe::new("presence.rs/test", "1")
         }
     }
@@ -302,7 +301,6 @@ mod tests {
         let shell = recipe(folder.path(), &["a"]).write(&path("shell.tar")).unwrap();
         let other = Recipe {
             programs: vec![("/bin/ls".into(), "/bin/ls".to_owned())],
-            gzip: true,
             ..Recipe::new("presence.rs/ls", "1")
         };
         let other = other.write(&path("ls.tar")).unwrap();

@@ -103,3 +103,47 @@ fn unpack(from: impl Read, to: &Path) -> Result<()> {
     archive.set_preserve_ownerships(rustix::process::geteuid().is_root());
     archive.unpack(to).with_context(|| format!("unpack to {}", to.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::recipe::{Folder, Recipe};
+    use super::*;
+
+    fn archive(folder: &Path) -> PathBuf {
+        let recipe = Recipe {
+            programs: vec![("/bin/sh".into(), "/usr/local/bin/shell".to_owned())],
+            texts: vec![("/etc/mark".to_owned(), "a mark that is found again".to_owned())],
+            dirs: vec![Folder::of_user("/var/lib/x")],
+            entrypoint: vec!["/usr/local/bin/shell".to_owned()],
+            ..Recipe::new("presence.rs/test", "1")
+        };
+        recipe.write(&folder.join("x.tar")).unwrap().path
+    }
+
+    #[test]
+    fn what_was_packed_is_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = Unpacked::read(&archive(folder.path())).unwrap();
+        assert_eq!((image.user.as_str(), image.entrypoint.as_str()), ("65532:65532", "/usr/local/bin/shell"));
+        assert_eq!(image.env["SSL_CERT_FILE"], "/etc/ssl/certs/ca-certificates.crt");
+        let mode = |path: &str| fs::metadata(image.root().join(path)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode("tmp"), mode("var/lib/x"), mode("usr/local/bin/shell")), (0o1777, 0o700, 0o755));
+        let passwd = fs::read_to_string(image.root().join("etc/passwd")).unwrap();
+        assert!(passwd.contains("presence:x:65532:65532:"));
+        assert!(
+            image.root().join("lib/x86_64-linux-gnu/libc.so.6").exists() || !cfg!(target_arch = "x86_64")
+        );
+    }
+
+    #[test]
+    fn a_blob_that_is_not_what_it_is_called_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = archive(folder.path());
+        let mut bytes = fs::read(&path).unwrap();
+        let mark = bytes.windows(6).position(|at| at == b"a mark").unwrap();
+        bytes[mark] = b'A';
+        fs::write(&path, bytes).unwrap();
+        let error = format!("{:#}", Unpacked::read(&path).unwrap_err());
+        assert!(error.contains("has the digest"), "{error}");
+    }
+}
