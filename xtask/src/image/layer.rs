@@ -33,11 +33,12 @@ impl Layer {
         let blob = Hashing::new(io::BufWriter::new(file));
         let (blob, tar) = if gzip {
             // The header has neither a time nor a name.
-            let tar = pack(tree, GzBuilder::new().mtime(0).write(blob, Compression::best()))?;
-            let (zip, tar) = tar.parts();
+            let zip = GzBuilder::new().mtime(0).write(blob, Compression::best());
+            let (zip, tar) = pack(tree, Hashing::new(zip))?.parts();
             (zip.finish().context("finish the layer")?, tar)
         } else {
-            let (blob, tar) = pack(tree, blob)?.parts();
+            let blob = pack(tree, blob)?;
+            let tar = blob.sum.clone();
             (blob, tar)
         };
         let (file, blob) = blob.parts();
@@ -53,8 +54,8 @@ impl Layer {
     }
 }
 
-fn pack<W: Write>(tree: &Tree, to: W) -> Result<Hashing<W>> {
-    let mut tar = Builder::new(Hashing::new(to));
+fn pack<W: Write>(tree: &Tree, to: W) -> Result<W> {
+    let mut tar = Builder::new(to);
     for (path, entry) in tree.entries() {
         process::check_interrupted()?;
         append(&mut tar, path, entry).with_context(|| format!("put /{path} into the layer"))?;

@@ -22,8 +22,14 @@ use crate::process;
 /// No answer of a program takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Mounts the image's root read-only over itself, in a mount namespace of its own, and goes there.
-const ENTER: &str = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot "$@""#;
+/// Mounts the image's root read-only over itself, in a mount namespace of its own, and goes there. In a user namespace what
+/// the mount below forbids has to be said again.
+const ENTER: &str = r#"
+    exec 2>&1
+    mount --bind "$0" "$0" || exit
+    mount -o remount,bind,ro "$0" 2>/dev/null || mount -o remount,bind,ro,nosuid,nodev "$0" || exit
+    exec chroot "$@"
+"#;
 
 pub(super) fn verify(built: &Built, product: &Product) -> Result<()> {
     let image = Unpacked::read(&built.path)?;
@@ -106,7 +112,7 @@ impl<'a> Run<'a> {
         if !is_root() {
             command.arg("--map-root-user");
         }
-        command.args(["--mount", "sh", "-c", &format!("exec 2>&1; {ENTER}")]).arg(&root);
+        command.args(["--mount", "sh", "-c", ENTER]).arg(&root);
         if is_root() {
             command.arg(format!("--userspec={}", self.image.user));
         }
