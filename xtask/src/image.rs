@@ -143,3 +143,62 @@ fn mib(bytes: u64) -> String {
     let tenths = (bytes * 10).div_ceil(1 << 20);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        wish: Wish,
+    }
+
+    fn wish(line: &str) -> Result<Wish, clap::Error> {
+        Line::try_parse_from(format!("image {line}").trim_end().split(' ')).map(|line| line.wish)
+    }
+
+    #[test]
+    fn another_image_is_described_by_options() {
+        let line = "--extra a/redis --program /usr/bin/redis-server:/bin/redis --file /etc/hosts --dir /data --tag 7";
+        let recipe = extra("a/redis", &wish(line).unwrap());
+        assert_eq!(recipe.reference(), "a/redis:7");
+        assert_eq!(recipe.programs, [("/usr/bin/redis-server".into(), "/bin/redis".to_owned())]);
+        assert_eq!(recipe.trees, [("/etc/hosts".into(), "/etc/hosts".to_owned())]);
+        assert_eq!(recipe.entrypoint, ["/bin/redis"]);
+        assert_eq!((recipe.dirs[0].path.as_str(), recipe.dirs[0].owner), ("/data", 65532));
+    }
+
+    #[test]
+    fn options_that_say_nothing_together_are_refused() {
+        assert!(wish("presence --profile dev --verify").is_ok());
+        for bad in
+            ["--extra a", "--program /bin/sh", "presence --extra a --program /bin/sh", "--profile fast"]
+        {
+            assert!(wish(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn images_that_do_not_exist_are_named() {
+        let workspace = Workspace {
+            root: PathBuf::new(),
+            metadata: serde_json::json!({ "packages": [{ "name": "presence" }] }),
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let chosen = |asked: &[&str]| chosen(&workspace, &names(asked)).map(|all| all.len());
+        assert_eq!(chosen(&[]).unwrap(), 1);
+        assert_eq!(chosen(&["presence"]).unwrap(), 1);
+        assert!(
+            chosen(&["presence-operator"]).unwrap_err().to_string().contains("no crate presence-operator")
+        );
+        assert!(chosen(&["presnce"]).unwrap_err().to_string().contains("presence, presence-operator"));
+    }
+
+    #[test]
+    fn sizes_are_rounded_up() {
+        assert_eq!([mib(0), mib(1), mib(1 << 20), mib(28_571_648)], ["0.0", "0.1", "1.0", "27.3"]);
+    }
+}
