@@ -1,7 +1,6 @@
 //! What the operator says of a `PresenceCluster`: nothing in it changes while nothing happens.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +29,7 @@ pub struct PresenceClusterStatus {
     pub pods: Vec<PodStatus>,
 }
 
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodStatus {
     /// Its name.
