@@ -76,8 +76,9 @@ pub(super) fn peers(schema: &mut Schema) {
     block.insert("x-kubernetes-validations".to_owned(), checks);
 }
 
-/// Bounds everything below, and shortens what is said of it.
+/// Bounds everything, and shortens what is said of all that is below: of the field itself we say ourselves what it is.
 fn trim(object: &mut Map<String, Value>) {
+    let ours = object.get("description").cloned();
     visit(object, &mut |object| {
         if let Some(Value::String(text)) = object.get_mut("description") {
             *text = first_sentence(text);
@@ -87,17 +88,24 @@ fn trim(object: &mut Map<String, Value>) {
             |name: &str| kind == name || kind.as_array().is_some_and(|all| all.iter().any(|one| one == name));
         if is("array") {
             object.entry("maxItems").or_insert_with(|| MOST_ITEMS.into());
+            object.entry("x-kubernetes-list-type").or_insert_with(|| "atomic".into());
         } else if is("string") {
             object.entry("maxLength").or_insert_with(|| MOST_TEXT.into());
         } else if is("object") && object.contains_key("additionalProperties") {
             object.entry("maxProperties").or_insert_with(|| MOST_ITEMS.into());
         }
     });
+    if let Some(ours) = ours {
+        object.insert("description".to_owned(), ours);
+    }
 }
 
 fn first_sentence(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = text.match_indices(". ").map(|(at, _)| at).find(|at| !text[..*at].ends_with("e.g"));
+    let end = text.match_indices(". ").map(|(at, _)| at).find(|at| {
+        let before = &text[..*at];
+        !before.ends_with("e.g") && !before.ends_with("i.e")
+    });
     match end {
         Some(at) => text[..=at].to_owned(),
         None => text,
@@ -126,6 +134,7 @@ fn operators(node_affinity: Option<&mut Value>) {
 fn choice(object: &mut Map<String, Value>, name: &str, choices: &[&str]) {
     if let Some(Value::Object(property)) = property(object, name) {
         property.insert("enum".to_owned(), json!(choices));
+        property.remove("maxLength");
     }
 }
 
