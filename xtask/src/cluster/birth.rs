@@ -52,7 +52,9 @@ pub(super) fn sweep(machines: &Path) -> Result<()> {
         let Ok(state) = State::of(&entry.file_name().to_string_lossy()) else { continue };
         if !is_alive(&state) {
             println!("cluster: clearing up after `{}`, which was killed", state.name);
-            process::run(Command::new(machines).arg("sweep").arg(&state.folder))?;
+            let swept = process::run(Command::new(machines).arg("sweep").arg(&state.folder));
+            // Its supervisor may have been about to finish.
+            swept.or_else(|error| if state.folder.exists() { Err(error) } else { Ok(()) })?;
         }
     }
     Ok(())
