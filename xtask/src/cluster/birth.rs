@@ -41,9 +41,11 @@ pub(super) fn lock_clusters() -> Result<File> {
     Ok(file)
 }
 
-/// Whether its supervisor lives: it holds a lock for as long.
+/// Whether its supervisor lives: it holds a lock for as long. Asked for a shared one, so that who asks is not mistaken
+/// for it.
 pub(super) fn is_alive(state: &State) -> bool {
-    File::open(state.lock()).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+    let asked = File::open(state.lock()).map(|file| file.try_lock_shared());
+    asked.is_ok_and(|lock| matches!(lock, Err(fs::TryLockError::WouldBlock)))
 }
 
 /// Removes what clusters left whose supervisor was killed: cgroups and folders; the kernel took their processes.
