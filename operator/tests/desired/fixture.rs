@@ -65,3 +65,12 @@ pub(crate) fn settings_text(desired: &Desired) -> &str {
 pub(crate) fn settings(desired: &Desired) -> Value {
     serde_saphyr::from_str(settings_text(desired)).unwrap()
 }
+
+/// The same, behind a Gateway.
+pub(crate) fn with_gateway(mut of: PresenceCluster) -> PresenceCluster {
+    let gateway = serde_json::json!({"gateway": {
+        "name": "public", "sectionName": "https", "hostnames": ["presence.academy.example"],
+    }});
+    of.spec.route = Some(serde_json::from_value(gateway).unwrap());
+    of
+}

@@ -3,7 +3,7 @@
 use presence_operator::{desired::objects as make, facts::Facts};
 use serde_json::{Value, json};
 
-use super::fixture::{FULL, SMALLEST, all, both, desired, facts, find, resource, template};
+use super::fixture::{FULL, SMALLEST, all, both, desired, facts, find, resource, template, with_gateway};
 
 #[test]
 fn every_object_is_ours_and_in_the_namespace() {
@@ -52,7 +52,7 @@ fn dropped(value: &Value, path: &str) -> Vec<String> {
 
 #[test]
 fn nothing_is_asked_for_that_the_api_server_would_drop() {
-    for of in both() {
+    for of in both().into_iter().chain([with_gateway(resource(FULL))]) {
         let desired = desired(&of);
         for object in all(&desired) {
             assert_eq!(dropped(&object.value, &object.name), Vec::<String>::new());
@@ -203,11 +203,14 @@ fn what_is_not_asked_for_is_not_there() {
         "Service",
         "PodDisruptionBudget",
         "Ingress",
-        "HTTPRoute",
         "PodMonitor",
         "HorizontalPodAutoscaler",
     ];
     assert_eq!(kinds(&of, &facts()), every);
+    let behind_gateway = kinds(&with_gateway(of.clone()), &facts());
+    assert!(
+        behind_gateway.contains(&"HTTPRoute".to_owned()) && !behind_gateway.contains(&"Ingress".to_owned())
+    );
     assert!(!kinds(&of, &Facts::default()).contains(&"PodMonitor".to_owned()), "the cluster knows none");
     of.spec.database.migrate = presence_operator::crd::Migrate::Manual;
     assert_eq!(make(&of, &facts()).unwrap().migration, None);
@@ -234,7 +237,11 @@ fn routes_lead_to_the_service_and_do_not_cut_sockets() {
     let port = &find(&full, "Service", "academy")["spec"]["ports"][0];
     let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
     assert_eq!(backend, &json!({"name": "academy", "port": {"name": port["name"]}}));
-    let rule = &find(&full, "HTTPRoute", "academy")["spec"]["rules"][0];
+    let routed = desired(&with_gateway(resource(FULL)));
+    let spec = &find(&routed, "HTTPRoute", "academy")["spec"];
+    assert_eq!(spec["hostnames"], json!(["presence.academy.example"]));
+    assert_eq!(spec["parentRefs"][0]["sectionName"], "https");
+    let rule = &spec["rules"][0];
     assert_eq!(rule["backendRefs"][0]["port"], port["port"]);
     assert_eq!(rule["timeouts"], json!({"request": "0s", "backendRequest": "0s"}));
 }

@@ -189,20 +189,14 @@ fn at(desired: &Desired, key: &str) -> Value {
 }
 
 #[test]
-fn settings_that_go_together_do() {
+fn what_the_spec_leaves_out_is_as_its_schema_promises() {
     let mut of = resource(SMALLEST);
     assert_eq!(at(&desired(&of), "/public/origins"), serde_json::json!(["*"]));
     assert_eq!(at(&desired(&of), "/socketio/enabled"), false);
     assert_eq!(at(&desired(&of), "/native"), Value::Null);
-    of.spec.doors.native.max_message = Some(4096);
-    of.spec.doors.native.frames_per_second = Some(500);
-    of.spec.doors.socketio.max_payload = Some(20_000);
-    let small = desired(&of);
-    assert_eq!(at(&small, "/native/max_message_before_auth"), 4096);
-    assert_eq!(at(&small, "/native/frames_burst"), 500);
-    assert_eq!(at(&small, "/socketio/max_payload_before_auth"), 20_000);
+    of.spec.doors.native.enabled = false;
+    assert_eq!(at(&desired(&of), "/native"), serde_json::json!({"enabled": false}));
     let full = desired(&resource(FULL));
     assert_eq!(at(&full, "/socketio/enabled"), true);
-    assert_eq!(at(&full, "/socketio/max_payload_before_auth"), Value::Null);
     assert_eq!(at(&full, "/bus/url"), "tls://nats-0.nats:4222,tls://nats-1.nats:4223,tls://nats-2.nats");
 }
