@@ -200,6 +200,7 @@ mod tests {
             );
             let then = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
             assert!(understand(&shared, &then), "step {step}");
+            assert!(then.data().contains_key(SECRET) && then.data().contains_key(ACCEPTED), "step {step}");
             shared = Shared::read(&secret(&then)).unwrap();
             assert_eq!(shared, then);
             prints.push(shared.fingerprint());
