@@ -11,6 +11,8 @@ mod sizes;
 pub(crate) mod fixture;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
