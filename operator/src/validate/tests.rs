@@ -139,7 +139,7 @@ fn a_fingerprint_changes_with_contents_and_salt_and_cannot_be_guessed_without() 
     assert_eq!(print, fingerprint(b"salt", b"password"));
     assert_ne!(print, fingerprint(b"salt", b"passwort"));
     assert_ne!(print, fingerprint(b"salz", b"password"));
-    let word = || rotate::Word::new("0123456789abcdef").unwrap();
+    let word = || Word::new("0123456789abcdef").unwrap();
     let shared = rotate::next(None, None, false, word).unwrap();
     let wanted = wanted(&cluster());
     let prints = |salt: Option<&Shared>| {
@@ -193,7 +193,11 @@ fn secrets_of(value: &serde_json::Value, at: &str, into: &mut BTreeSet<String>) 
     if let Some(entries) = value.as_object() {
         for (key, value) in entries {
             let path = format!("{at}.{key}");
-            if key.ends_with("Secret") { drop(into.insert(path)) } else { secrets_of(value, &path, into) }
+            if key.ends_with("Secret") {
+                into.insert(path);
+            } else {
+                secrets_of(value, &path, into);
+            }
         }
     }
     for (index, value) in value.as_array().into_iter().flatten().enumerate() {

@@ -38,8 +38,9 @@ fn each_situation_is_told_by_its_conditions() {
 #[test]
 fn every_reason_is_reached_by_a_situation() {
     let reached: BTreeSet<_> = situations().iter_mut().flat_map(|it| reasons(&it.status())).collect();
-    let lacking: Vec<_> = Reason::ALL.iter().filter(|reason| !reached.contains(reason.as_str())).collect();
-    assert_eq!(lacking, Vec::<&Reason>::new());
+    let lacking: Vec<_> =
+        Reason::ALL.into_iter().filter(|reason| !reached.contains(reason.as_str())).collect();
+    assert_eq!(lacking, []);
 }
 
 #[test]
