@@ -9,3 +9,5 @@ pub mod facts;
 pub mod object;
 pub mod observed;
 pub mod plan;
+pub mod rights;
+pub mod self_test;
