@@ -10,4 +10,7 @@ pub mod object;
 pub mod observed;
 pub mod plan;
 pub mod rights;
+pub mod rotate;
 pub mod self_test;
+pub mod status;
+pub mod validate;
