@@ -9,3 +9,6 @@ pub mod facts;
 pub mod object;
 pub mod observed;
 pub mod plan;
+pub mod rotate;
+pub mod status;
+pub mod validate;
