@@ -9,7 +9,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
-    core::PartialObjectMetaExt as _,
     discovery::ApiResource,
 };
 use serde_json::{Value, json};
@@ -86,7 +85,13 @@ impl Writer {
         }
         let mut sent = signed(&object.value);
         if live.is_none() {
-            self.claim(namespace, uid, object).await?;
+            let found = standing(&self.client, namespace, uid, object).await;
+            match found.map_err(|error| failure(&name, "get", error))? {
+                Standing::Free => {}
+                Standing::Taken => return Err(WriteError::Taken(name)),
+                // It is there, and our watch has not shown it: what we would send is made for one that is not.
+                Standing::Ours => return Err(WriteError::Conflict { what: what(&name, "apply") }),
+            }
             if name.kind == "Deployment" {
                 // It would begin with one pod otherwise, whatever it is scaled to next; the scaler takes the field over.
                 sent["spec"]["replicas"] = json!(0);
@@ -204,16 +209,6 @@ impl Writer {
         }
     }
 
-    /// Sees that a name is free, or the object ours though its watch has not shown it.
-    async fn claim(&self, namespace: &str, uid: &str, object: &Object) -> Result<(), WriteError> {
-        let name = object.reference();
-        if is_free(&self.client, namespace, uid, object).await.map_err(|error| failure(&name, "get", error))? {
-            Ok(())
-        } else {
-            Err(WriteError::Taken(name))
-        }
-    }
-
     fn api(&self, namespace: &str, resource: &ApiResource) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
@@ -239,19 +234,33 @@ impl Writer {
     }
 }
 
-/// Whether nobody else has the name of `object`. It may be ours: of this owner, or of none and with our labels.
-pub async fn is_free(client: &Client, namespace: &str, uid: &str, object: &Object) -> Result<bool, kube::Error> {
+/// Who has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Free,
+    /// We do; or nobody does, and it has our labels.
+    Ours,
+    Taken,
+}
+
+/// Who has the name of `object`.
+pub async fn standing(
+    client: &Client,
+    namespace: &str,
+    uid: &str,
+    object: &Object,
+) -> Result<Standing, kube::Error> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &object.resource);
-    let Some(found) = api.get_metadata_opt(&object.name).await? else { return Ok(true) };
+    let Some(found) = api.get_metadata_opt(&object.name).await? else { return Ok(Standing::Free) };
     let owner = found.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    Ok(match owner {
+    let is_ours = match owner {
         Some(owner) => owner.uid == uid,
         None => {
             let ours = object.value.pointer("/metadata/labels").cloned().unwrap_or_default();
-            let theirs = json!(found.labels());
-            ours.as_object().is_some_and(|ours| !ours.is_empty()) && contains(&theirs, &ours)
+            ours.as_object().is_some_and(|ours| !ours.is_empty()) && contains(&json!(found.labels()), &ours)
         }
-    })
+    };
+    Ok(if is_ours { Standing::Ours } else { Standing::Taken })
 }
 
 /// The uid of the controller that an object belongs to.
@@ -281,7 +290,10 @@ fn failure(name: &ObjectRef, verb: &str, error: kube::Error) -> WriteError {
     match &error {
         kube::Error::Api(status) if status.code == 409 => WriteError::Conflict { what },
         kube::Error::Api(status) if matches!(status.code, 400 | 403 | 405 | 413 | 415 | 422) => {
-            WriteError::Refused { what, message: status.message.clone() }
+            // It may quote what was sent: never of a Secret, unless it is the right to write it that is missing.
+            let quotes = name.kind == "Secret" && status.code != 403;
+            let message = if quotes { "the API server refuses it".to_owned() } else { status.message.clone() };
+            WriteError::Refused { what, message }
         }
         _ => WriteError::Failed { what, source: Box::new(error) },
     }

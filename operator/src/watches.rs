@@ -16,7 +16,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource,
-    api::DynamicObject,
+    api::{DynamicObject, ListParams},
     discovery::ApiResource,
     runtime::{WatchStreamExt as _, reflector, watcher},
 };
@@ -41,6 +41,13 @@ pub struct Resources {
     pub scope: Scope,
     pub store: reflector::Store<DynamicObject>,
     pub queue: Arc<Queue>,
+}
+
+impl Resources {
+    /// All that are known are to be looked at.
+    pub fn look_at_all(&self) {
+        self.store.state().iter().filter_map(|object| key(object)).for_each(|key| self.queue.push(key));
+    }
 }
 
 /// Starts watches.
@@ -155,6 +162,12 @@ impl Watches {
                 }
             }
         }));
+    }
+
+    /// Whether the objects of a kind may be read.
+    pub async fn may_list(&self, kind: &ApiResource, scope: &Scope) -> Result<(), kube::Error> {
+        let params = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).limit(1);
+        api(&self.client, scope, kind).list_metadata(&params).await.map(drop)
     }
 
     fn broke(&self, kind: &Kind, error: &watcher::Error) {
