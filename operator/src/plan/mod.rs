@@ -1,14 +1,27 @@
 //! What to do now: a pure function of what ought to be, what is, and the time. One step at a time: what is returned may all
 //! be done at once, in order, and the next look decides what follows. Nothing else decides which pods go, and when.
 
+mod deletion;
+mod group;
+mod migration;
+mod prune;
+mod sizes;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
-use crate::crd::PresenceCluster;
+use crate::crd::{ConditionType, PresenceCluster};
 use crate::desired::Desired;
 use crate::object::{Object, ObjectRef};
 use crate::observed::Observed;
+
+pub(crate) use group::{Group, groups};
+pub(crate) use migration::{Run, run};
+
+/// Holds a resource that is being deleted until its pods have let go of their agents.
+pub const FINALIZER: &str = "presence.rs/drain";
 
 /// One write to the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +33,7 @@ pub enum Action {
     /// Removes what is ours, and in the background what belongs to it (of a Job that is not the default). The uid guards
     /// against one that was made anew.
     Delete { object: ObjectRef, uid: Option<String> },
-    /// The resource's finalizer, which holds its deletion until pods have let go of their agents.
+    /// The resource's finalizer, [`FINALIZER`]: set, or let go of.
     SetFinalizer(bool),
 }
 
@@ -39,7 +52,7 @@ pub enum Stage {
     Starting,
     /// It is; others are being taken down.
     Replacing,
-    /// The wanted revision has more pods than asked for.
+    /// The wanted revision has more pods than asked for, or some of them are still ending.
     ScalingIn,
     /// As it ought to be.
     Settled,
@@ -56,8 +69,104 @@ pub struct Plan {
     pub again: Duration,
 }
 
-/// `desired` is absent where findings forbid that anything be changed ([`crate::validate::blocks`]).
+impl Plan {
+    /// What would be heard of, if it happens, is looked at now and then all the same.
+    const AT_REST: Duration = Duration::from_secs(300);
+
+    const fn idle(stage: Stage) -> Self {
+        Self { stage, actions: Vec::new(), again: Self::AT_REST }
+    }
+}
+
+/// `desired` is absent where findings forbid that anything be changed ([`crate::validate::blocks`]). A deletion goes on all
+/// the same: neither a broken reference nor a pause may hold it for ever.
 pub fn plan(of: &PresenceCluster, desired: Option<&Desired>, observed: &Observed, now: Timestamp) -> Plan {
-    let _ = (of, desired, observed, now);
-    Plan { stage: Stage::Paused, actions: Vec::new(), again: Duration::from_secs(300) }
+    if of.metadata.deletion_timestamp.is_some() {
+        return deletion::plan(of, observed, now);
+    }
+    if of.spec.paused {
+        return Plan::idle(Stage::Paused);
+    }
+    match desired {
+        Some(desired) if observed.taken.is_empty() => Step { of, desired, observed, now }.plan(),
+        // Secrets are not watched, and one that is mended should be seen at once; less so the longer it takes.
+        Some(_) | None => {
+            let since = since(of, ConditionType::Degraded, "True");
+            let again = growing(since, now, Duration::from_secs(5), Duration::from_secs(30));
+            Plan { stage: Stage::Blocked, actions: Vec::new(), again }
+        }
+    }
+}
+
+struct Step<'a> {
+    of: &'a PresenceCluster,
+    desired: &'a Desired,
+    observed: &'a Observed,
+    now: Timestamp,
+}
+
+impl Step<'_> {
+    fn plan(&self) -> Plan {
+        let mut actions = self.finalizer();
+        actions.extend(self.desired.base.iter().map(apply));
+        let migration = migration::step(self.of, self.desired, self.observed, self.now);
+        if !migration.actions.is_empty() {
+            // Its pods may need the settings.
+            actions.push(apply(&self.desired.config));
+        }
+        actions.extend(migration.actions);
+        let (wanted, others) = group::split(groups(self.observed), &self.desired.deployment.name);
+        // Where the Deployment is there, its schema was: a Job that is gone since may run again beside it.
+        let (stage, again) = if migration.done || wanted.is_some() {
+            let sizes = sizes::Sizes::new(self.of.spec.replicas, wanted, &others, self.observed, self.now);
+            let (stage, changes) = sizes.step();
+            if sizes.may_exist() {
+                actions.extend([apply(&self.desired.config), apply(&self.desired.deployment)]);
+            }
+            actions.extend(changes.map(|(name, replicas)| Action::Scale {
+                deployment: name.unwrap_or(&self.desired.deployment.name).to_owned(),
+                replicas,
+            }));
+            (stage, again(stage))
+        } else {
+            (migration.stage, migration.again)
+        };
+        actions.extend(prune::prune(self.desired, self.observed, self.now));
+        Plan { stage, actions, again }
+    }
+
+    fn finalizer(&self) -> Vec<Action> {
+        let wished = self.of.spec.drain.on_delete;
+        if wished == has_finalizer(self.of) { Vec::new() } else { vec![Action::SetFinalizer(wished)] }
+    }
+}
+
+fn apply(object: &Object) -> Action {
+    Action::Apply(Box::new(object.clone()))
+}
+
+fn has_finalizer(of: &PresenceCluster) -> bool {
+    of.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Most of what happens is heard of. Two things are not: that a pod is lost, and that it is late.
+const fn again(stage: Stage) -> Duration {
+    match stage {
+        Stage::Settled => Plan::AT_REST,
+        _ => Duration::from_secs(10),
+    }
+}
+
+/// Since when a condition has had this status, as the former status says.
+pub(crate) fn since(of: &PresenceCluster, condition: ConditionType, status: &str) -> Option<Timestamp> {
+    let name = format!("{condition:?}");
+    let conditions = &of.status.as_ref()?.conditions;
+    let found = conditions.iter().find(|found| found.type_ == name && found.status == status)?;
+    Some(found.last_transition_time.0)
+}
+
+/// A wait that grows with how long there has been something to wait for, so that no count of tries need be kept.
+fn growing(since: Option<Timestamp>, now: Timestamp, least: Duration, most: Duration) -> Duration {
+    let passed = since.map_or(0, |since| now.duration_since(since).as_secs());
+    Duration::from_secs(u64::try_from(passed / 4).unwrap_or(0)).clamp(least, most)
 }
