@@ -55,7 +55,7 @@ pub struct Run {
     /// Namespaces to watch. Without any, all of them, for which the operator needs cluster-wide rights.
     #[arg(long = "watch-namespace", env = "PRESENCE_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',', num_args = 1..)]
     pub namespaces: Vec<String>,
-    /// Where /healthz, /readyz and /metrics are served.
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
     #[arg(long, env = "PRESENCE_OPERATOR_HEALTH_ADDR", default_value = "0.0.0.0:8888")]
     pub health_addr: SocketAddr,
     /// The Lease that tells which of several operators acts.

@@ -33,7 +33,7 @@ use crate::{
 const WATCH_SECONDS: u32 = 190;
 const PAGE: u32 = 500;
 /// How often the API server is asked whether it has come to know a kind.
-pub const DISCOVER: Duration = Duration::from_secs(300);
+pub const DISCOVER: Duration = Duration::from_mins(5);
 
 /// The resources of one scope, and which of them are to be looked at.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Resources {
 }
 
 /// Starts watches.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Watches {
     pub client: Client,
     pub caches: Arc<Caches>,
@@ -115,6 +115,12 @@ fn api(client: &Client, scope: &Scope, resource: &ApiResource) -> Api<DynamicObj
     }
 }
 
+impl std::fmt::Debug for Watches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watches").finish_non_exhaustive()
+    }
+}
+
 impl Watches {
     /// Watches the resources of a scope.
     pub fn resources(&self, scope: &Scope) -> Resources {
@@ -134,7 +140,9 @@ impl Watches {
                     Ok(event) => {
                         let touched = touched(&store, &event);
                         writer.apply_watcher_event(&event);
-                        touched.into_iter().for_each(|key| queue.push(key));
+                        for key in touched {
+                            queue.push(key);
+                        }
                         if matches!(event, watcher::Event::InitDone) {
                             this.caches.seen(&kind, &scope);
                         }
