@@ -107,6 +107,10 @@ impl Cluster {
         command.env("PRESENCE_TEST_AUDIT_LOG", self.audit_log());
         command.env("PRESENCE_TEST_KUBECTL", self.program("kubectl"));
         command.env("PRESENCE_TEST_HELM", self.program("helm"));
+        // For what no API server offers: `cluster node kill` and its like.
+        if let Ok(xtask) = std::env::current_exe() {
+            command.env("PRESENCE_TEST_XTASK", xtask);
+        }
     }
 
     /// Gives every node that runs the images of an archive, OCI's or Docker's.
@@ -155,10 +159,7 @@ impl Cluster {
     fn stop(&self) -> Result<()> {
         let asked = request::down(&self.state);
         let started = Instant::now();
-        while birth::is_alive(&self.state) {
-            if asked.is_err() || started.elapsed() > DOWN_WITHIN {
-                break;
-            }
+        while asked.is_ok() && self.state.folder.exists() && started.elapsed() < DOWN_WITHIN {
             std::thread::sleep(POLL);
         }
         if self.state.folder.exists() {

@@ -64,17 +64,28 @@ func supervise(state string, tied bool) error {
 	return s.serve(stop)
 }
 
+const (
+	lockName   = "lock"
+	lockWithin = 2 * time.Second
+)
+
 // takeLock says that the cluster lives, for as long as the file is open.
 func takeLock(state string) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(state, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(state, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("the cluster in %s runs already: %w", state, err)
+	// Whoever asks whether we live holds it for a moment, too.
+	for deadline := time.Now().Add(lockWithin); ; time.Sleep(10 * time.Millisecond) {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return lock, nil
+		}
+		if time.Now().After(deadline) {
+			lock.Close()
+			return nil, fmt.Errorf("the cluster in %s runs already: %w", state, err)
+		}
 	}
-	return lock, nil
 }
 
 func (s *supervisor) startAll() error {
@@ -214,6 +225,19 @@ func (s *supervisor) tearDown() {
 func clean(state string, plan *Plan) error {
 	if plan != nil {
 		if err := removeCgroups(plan.Cgroup); err != nil {
+			return err
+		}
+	}
+	// The lock goes last: without it, nobody could tell that somebody is at work here.
+	entries, err := os.ReadDir(state)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == lockName {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(state, entry.Name())); err != nil {
 			return err
 		}
 	}
