@@ -1,12 +1,15 @@
 //! The internal API: whoever shows the shared secret may end a session.
 
 use presence_api::http::{DeleteFailure, DeleteResponse};
-use presence_tests::{Result, Server, Stack, agent_id, ensure, http::Answer, scenarios};
+use presence_tests::{
+    Result, Server, Stack, agent_id, ensure, http::Answer, scenarios, stack::INTERNAL_SECRET,
+};
 use reqwest::Method;
 
 scenarios! {
     both:
         nobody_ends_a_session_without_the_secret,
+        while_a_secret_is_exchanged_the_other_one_is_taken_too,
         an_ended_session_is_told_and_its_classroom_hears_that_it_left,
         a_session_that_only_waits_for_its_agent_can_be_ended,
         an_unknown_session_is_not_found;
@@ -123,6 +126,22 @@ async fn nobody_ends_a_session_without_the_secret(stack: &mut Stack) -> Result<(
     server.expect_present(&room, &["ann"]).await
 }
 
+async fn while_a_secret_is_exchanged_the_other_one_is_taken_too(stack: &mut Stack) -> Result<()> {
+    const OTHER: &str = "the-secret-that-comes-next";
+    let asked = |server: &Server| server.delete_with(&agent_id("ann"), "nowhere");
+    let before = stack.start().await?;
+    Answer::to(asked(&before).bearer_auth(OTHER)).await?.problem(401)?;
+    stack.stop(&before).await?;
+    stack.set("internal.accepted_secret", OTHER);
+    let server = stack.start().await?;
+    for secret in [INTERNAL_SECRET, OTHER] {
+        let answer = Answer::to(asked(&server).bearer_auth(secret)).await?;
+        ensure!(answer.status == 404, "there is nobody to end, but {answer:?}");
+    }
+    Answer::to(asked(&server).bearer_auth("neither-of-the-two")).await?.problem(401)?;
+    Ok(())
+}
+
 async fn an_ended_session_is_told_and_its_classroom_hears_that_it_left(stack: &mut Stack) -> Result<()> {
     let server = stack.start().await?;
     let room = stack.classroom("math");
@@ -168,7 +187,7 @@ async fn an_unknown_session_is_not_found(stack: &mut Stack) -> Result<()> {
     ensure!(status == 404 && said == expected, "{status} {said:?}");
     for (agent, classroom) in [("nobody", &*room), (&*agent_id("ann"), "a.b")] {
         let request =
-            server.delete_with(agent, classroom).bearer_auth(presence_tests::stack::INTERNAL_SECRET);
+            server.delete_with(agent, classroom).bearer_auth(INTERNAL_SECRET);
         Answer::to(request).await?.problem(400)?;
     }
     Ok(())

@@ -79,6 +79,16 @@ impl Keys {
         format!("{}presence:ended:{sid}", self.prefix)
     }
 
+    /// Ours: that a name is still a user's, and of nobody who is there. Without the name.
+    pub(super) fn gone_of(&self) -> String {
+        format!("{}presence:gone:", self.prefix)
+    }
+
+    /// `shown`: as others see it. Its connection may have been taken up, so that its end alone does not say it.
+    pub(super) fn gone(&self, shown: &str) -> String {
+        self.gone_of() + shown
+    }
+
     /// Ours: by what a lost connection is taken up again.
     pub(super) fn recovery(&self, pid: &RecoveryId) -> String {
         format!("{}presence:recovery:{pid}", self.prefix)
@@ -133,6 +143,7 @@ mod tests {
             keys.sockets_of(&socket),
             keys.owners(Kind::Teacher, &"math".parse().unwrap()).unwrap(),
             keys.ended(&socket.sid),
+            keys.gone(socket.sid.as_str()),
             keys.recovery(&"p".parse().unwrap()),
             keys.probe(),
         ];

@@ -95,6 +95,10 @@ impl State {
         self.of_users.entry(of).or_default().insert(sid.clone(), login_time);
     }
 
+    fn entry(&self, replica: ReplicaId, sid: &SocketId) -> Option<Entered> {
+        self.sockets.get(&replica)?.get(sid).cloned()
+    }
+
     /// Returns what it was in, if it was there.
     fn forget(&mut self, replica: ReplicaId, sid: &SocketId) -> Option<Entered> {
         let sockets = self.sockets.get_mut(&replica)?;
@@ -141,10 +145,11 @@ impl State {
         meant.peek().is_some().then(|| meant.all(|earlier| earlier))
     }
 
-    /// Whether a user's key is to name this socket: it names none, or one that came before it.
-    fn is_latest(&self, user: &str, of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
+    /// Whether a user's key is to name this socket: it names none, one that is gone, or one that came before it.
+    fn is_latest(&self, (user, keys): (&str, &Keys), of: &str, (sid, login_time): (&SocketId, i64)) -> bool {
         let Some(now) = self.table.field(user, "sid") else { return true };
         now == sid.shown().as_str()
+            || self.table.exists(&keys.gone(now))
             || self.are_earlier(of, login_time, |other| other.shown().as_str() == now) == Some(true)
     }
 
@@ -187,6 +192,7 @@ impl LessonState for InProcessLessonState {
         }
         let entered = Entered { socket: socket.clone(), lesson: None };
         state.enter(replica, &entered, (self.keys.sockets_of(socket), login_time));
+        state.table.remove(&self.keys.gone(socket.sid.shown().as_str()));
         let mut known = Known::default();
         if let Some(user) = self.keys.user(socket) {
             known = state.known(&user);
@@ -270,9 +276,14 @@ impl LessonState for InProcessLessonState {
         }
         if let Some(user) = self.keys.user(socket)
             && state.table.field(&user, "sid") == Some(sid.shown().as_str())
-            && let Some(latest) = state.latest(&of)
         {
-            state.table.write(&user, [("sid", latest.as_str())]);
+            if let Some(latest) = state.latest(&of) {
+                state.table.write(&user, [("sid", latest.as_str())]);
+            } else {
+                let gone = self.keys.gone(sid.shown().as_str());
+                state.table.set(&gone, "1".to_owned());
+                state.table.expire(&gone, ENDED_TTL);
+            }
         }
         if let Some(alive) = self.alive(socket).filter(|alive| was_latest && state.table.exists(alive)) {
             state.table.write(&alive, [("state", "disconnect")]);
@@ -298,9 +309,18 @@ impl LessonState for InProcessLessonState {
         if state.table.exists(&self.keys.ended(&socket.sid)) {
             return Ok(false);
         }
-        state.enter(replica, entered, (of.clone(), login_time));
+        let names = lesson.as_ref().and_then(|lesson| self.lesson(socket.kind, lesson));
+        let is_theirs = names.as_ref().is_some_and(|(_, owners)| {
+            let owner = state.table.field(owners, socket.user_id.as_str());
+            state.is_theirs(owner, &of, (&socket.sid, login_time))
+        });
+        let alone = Entered { socket: socket.clone(), lesson: None };
+        let entered =
+            if is_theirs { state.entry(replica, &socket.sid).unwrap_or(alone) } else { entered.clone() };
+        state.enter(replica, &entered, (of.clone(), login_time));
+        state.table.remove(&self.keys.gone(socket.sid.shown().as_str()));
         if let Some(user) = self.keys.user(socket) {
-            let is_latest = state.is_latest(&user, &of, (&socket.sid, login_time));
+            let is_latest = state.is_latest((&user, &self.keys), &of, (&socket.sid, login_time));
             if is_latest {
                 state.table.write(&user, identity(socket));
             }
@@ -318,9 +338,8 @@ impl LessonState for InProcessLessonState {
             state.table.keep(&alive);
         }
         let Some(lesson) = lesson else { return Ok(true) };
-        if let Some((members, owners)) = self.lesson(socket.kind, lesson) {
-            let owner = state.table.field(&owners, socket.user_id.as_str());
-            if !state.is_theirs(owner, &of, (&socket.sid, login_time)) {
+        if let Some((members, owners)) = names {
+            if !is_theirs {
                 state.enter_lesson((&members, &owners), socket);
             }
             for key in [members, owners] {

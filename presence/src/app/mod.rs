@@ -243,8 +243,10 @@ impl Listeners {
         let deps = &engine.deps;
         self.announce(&deps.config);
         let admission = Arc::new(doors::admission::Admission::new(engine.clone()));
-        let mut public =
-            doors::native::routes(engine.clone(), admission.clone()).merge(doors::http::router(deps.clone()));
+        let mut public = doors::http::router(deps.clone());
+        if deps.config.native.enabled {
+            public = public.merge(doors::native::routes(engine.clone(), admission.clone()));
+        }
         let (mut forwarded, mut most_internal) = (None, FEW);
         if engine.apps.is_some() {
             let talking = doors::socketio::talking(engine);

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Native {
+    /// Whether the door is open.
+    pub enabled: bool,
     /// How long a socket may stay without its `connect_request`.
     pub auth_timeout: Period,
     /// How often a client is pinged.
@@ -39,6 +41,7 @@ pub struct Native {
 impl Default for Native {
     fn default() -> Self {
         Self {
+            enabled: true,
             auth_timeout: Period::secs(10),
             ping_interval: Period::secs(30),
             pong_timeout: Period::secs(5),

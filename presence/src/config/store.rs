@@ -69,6 +69,9 @@ pub struct Store {
     /// A file that holds the password, instead of `password`.
     #[schemars(example = "/run/secrets/presence-store-password")]
     pub password_file: Option<PathBuf>,
+    /// Certificates to trust, in PEM, where the URL asks for `sslmode=verify-ca` or `verify-full`.
+    #[schemars(example = "/etc/presence/db-ca.pem")]
+    pub tls_ca_file: Option<PathBuf>,
     /// Connections to PostgreSQL, at most.
     #[schemars(range(min = 2, max = 1000))]
     pub max_connections: u32,
@@ -76,7 +79,14 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: None, url_file: None, password: None, password_file: None, max_connections: 10 }
+        Self {
+            url: None,
+            url_file: None,
+            password: None,
+            password_file: None,
+            tls_ca_file: None,
+            max_connections: 10,
+        }
     }
 }
 
@@ -108,7 +118,28 @@ impl Store {
                 self.url = Some(StoreUrl::Postgres(whole));
             }
         }
+        if let Some(file) = &self.tls_ca_file {
+            match trusting(self.url.as_ref(), file) {
+                Ok(url) => self.url = Some(url),
+                Err(why) => report.bad("store.tls_ca_file", why),
+            }
+        }
     }
+}
+
+/// The URL with the certificates that it is to trust, as `libpq` has it.
+fn trusting(url: Option<&StoreUrl>, file: &Path) -> Result<StoreUrl, &'static str> {
+    const OURS: &str = "sslrootcert";
+    let Some(StoreUrl::Postgres(url)) = url else {
+        return Err("there is no postgres:// URL that it could belong to");
+    };
+    let mut url = Url::parse(url.expose()).map_err(|_| "the URL cannot be read")?;
+    if url.query_pairs().any(|(key, _)| key == OURS) {
+        return Err("the URL names an sslrootcert, too");
+    }
+    let file = file.to_str().ok_or("a path that is not UTF-8")?;
+    url.query_pairs_mut().append_pair(OURS, file);
+    Ok(StoreUrl::Postgres(Secret::new(String::from(url))))
 }
 
 #[cfg(test)]
@@ -125,5 +156,15 @@ mod tests {
         for bad in ["", "sqlite:", "sqlite::memory:", "mysql://h/d", "presence.db", "sqlite:a?mode=ro"] {
             assert!(bad.parse::<StoreUrl>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_url_is_told_whom_to_trust_once() {
+        let told = |url: &str| trusting(Some(&url.parse().unwrap()), Path::new("/etc/ca.pem"));
+        let Ok(StoreUrl::Postgres(url)) = told("postgres://u@h/d?sslmode=verify-full") else { panic!() };
+        assert_eq!(url.expose(), "postgres://u@h/d?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem");
+        assert!(told("postgres://u@h/d?sslrootcert=x").is_err());
+        assert!(told("sqlite:a").is_err());
+        assert!(trusting(None, Path::new("x")).is_err());
     }
 }

@@ -100,7 +100,9 @@ pub struct Ended {
 ///   teacher who has no other socket, `alive:…`, where there is one, says so and expires. With `left`, `recovery` is forgotten, too,
 ///   unless another socket has taken it up.
 /// - `restore` writes again what `connect` and `join` had written, where it is lost; it never takes anything from a
-///   later socket of the same user, and does nothing for one that has ended. What it writes of a lesson has a day to live;
+///   later socket of the same user that is there, and does nothing for one that has ended. A `{user_id}` or `manager:…`
+///   that was left naming a socket that ended names this one. While the user has the lesson by
+///   another socket that came no earlier, this one is entered in none, and is to be restored again. What it writes of a lesson has a day to live;
 ///   an `alive:…` that says `disconnect` is put right, and one that a log-out removed before the loss comes back.
 /// - `room` and `set_room` are `lesson_room_…`.
 /// - `entered` is what is entered under a replica: all that was there all the time; `replicas` under which there is

@@ -1,8 +1,8 @@
--- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one, {user_id} or manager:…, alive:…
--- (the last two as far as the kind has them). Returns {whether the user was known, lesson_id}.
+-- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one, that it is named after its end,
+-- {user_id} or manager:…, alive:… (the last two as far as the kind has them). Returns {whether the user was known, lesson_id}.
 local replica, sid, entry, login_time, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local client_id, role, org_id, shown = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local sockets, replicas, own, ended, user, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local sockets, replicas, own, ended, gone, user, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local stop = foreign({ sockets, user, alive }, 'hash')
 if stop then return stop end
 -- The end has overtaken the beginning.
@@ -12,6 +12,7 @@ redis.call('HSETNX', sockets, sid, entry)
 redis.call('SADD', replicas, replica)
 redis.call('ZADD', own, login_time, shown .. ':' .. sid)
 redis.call('EXPIRE', own, keep)
+redis.call('DEL', gone)
 local before, lesson = 0, false
 if user then
   local was = redis.call('HMGET', user, 'sid', 'lesson_id')

@@ -1,10 +1,10 @@
--- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one. Other names are arguments, empty where
--- there is none: alive:…, the recovery that goes with it, what a lesson's name follows in lesson_teacher_… or
+-- KEYS: sockets of the replica, replicas, sockets of the user, the end of this one, that it is named after its end. Other
+-- names are arguments, empty where there is none: alive:…, the recovery that goes with it, what a lesson's name follows in lesson_teacher_… or
 -- lesson_student_…, and in whose sockets those are, and {user_id} or manager:…. Returns {lesson_id, whether the user has no other socket}, or nothing
 -- where it had ended.
 local replica, sid, user_id, ended_ttl, alive_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local alive, recovery, members_of, owners_of, shown, user = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
-local sockets, replicas, own, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local sockets, replicas, own, ended, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local stop = foreign({ sockets, alive ~= '' and alive or nil }, 'hash')
 if stop then return stop end
 
@@ -42,9 +42,14 @@ if lesson ~= '' and members_of ~= '' then
     if redis.call('TYPE', members).ok == 'hash' then redis.call('HDEL', members, user_id) end
   end
 end
--- A connect that was overtaken leaves the name of a socket that is gone: the latest of those that stay takes its place.
-if user ~= '' and not is_last and redis.call('TYPE', user).ok == 'hash' and redis.call('HGET', user, 'sid') == shown then
-  redis.call('HSET', user, 'sid', string.match(redis.call('ZREVRANGE', own, 0, 0)[1], '^([^:]*):'))
+-- What is left is the name of a socket that is gone. The latest of those that stay takes its place; where none is known,
+-- the first that is restored does.
+if user ~= '' and redis.call('TYPE', user).ok == 'hash' and redis.call('HGET', user, 'sid') == shown then
+  if is_last then
+    redis.call('SET', gone, '1', 'EX', ended_ttl)
+  else
+    redis.call('HSET', user, 'sid', string.match(redis.call('ZREVRANGE', own, 0, 0)[1], '^([^:]*):'))
+  end
 end
 -- One who logged out has no such key, and gets none.
 if alive ~= '' and is_last and redis.call('EXISTS', alive) == 1 then

@@ -200,6 +200,8 @@ impl Scripts {
             seconds(LESSON_TTL),
             owners.unwrap_or_default().into(),
             shown(socket),
+            keys.gone_of().into(),
+            line(socket, None).into(),
         ];
         Step { script: &self.restore, keys: own(keys, replica, socket), args }
     }
@@ -207,7 +209,9 @@ impl Scripts {
 
 /// Ours, that most steps begin with.
 fn own(keys: &Keys, replica: ReplicaId, socket: &AppSocket) -> Vec<String> {
-    vec![keys.sockets(replica), keys.replicas(), keys.sockets_of(socket), keys.ended(&socket.sid)]
+    let of_socket =
+        [keys.sockets_of(socket), keys.ended(&socket.sid), keys.gone(socket.sid.shown().as_str())];
+    [keys.sockets(replica), keys.replicas()].into_iter().chain(of_socket).collect()
 }
 
 fn shown(socket: &AppSocket) -> Cow<'static, str> {

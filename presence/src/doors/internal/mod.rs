@@ -35,7 +35,8 @@ const MAX_BODY_BYTES: usize = 4 * 1024;
 
 /// `apps`: what other replicas ask for on behalf of Socket.IO clients, where that door is open.
 pub fn routes(engine: Arc<Engine>, drainer: Arc<Drainer>, apps: Option<Router>) -> Router {
-    let secret = engine.deps.config.internal.secret.clone();
+    let internal = &engine.deps.config.internal;
+    let taken: Arc<[Secret]> = internal.secret.iter().chain(&internal.accepted_secret).cloned().collect();
     let replica = Router::new()
         .route("/api/v1/stats", routing::get(admin::stats))
         .route("/api/v1/drain", routing::post(admin::drain))
@@ -51,24 +52,25 @@ pub fn routes(engine: Arc<Engine>, drainer: Arc<Drainer>, apps: Option<Router>) 
         .fallback(async || Problem::from(Kind::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Kind::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(secret, admit))
+        .layer(middleware::from_fn_with_state(taken, admit))
 }
 
-/// Lets a caller pass who shows the secret.
+/// Lets a caller pass who shows one of the secrets.
 async fn admit(
-    State(secret): State<Option<Secret>>,
+    State(taken): State<Arc<[Secret]>>,
     shown: Result<Bearer, Problem>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(secret) = secret else {
+    if taken.is_empty() {
         let why = "PRESENCE_INTERNAL__SECRET is not set: nobody can use the internal API";
         return Problem::new(Kind::Unauthenticated, why).into_response();
+    }
+    let is = |shown: &Bearer, secret: &Secret| {
+        verify_slices_are_equal(shown.0.as_bytes(), secret.expose().as_bytes()).is_ok()
     };
     match shown {
-        Ok(shown) if verify_slices_are_equal(shown.0.as_bytes(), secret.expose().as_bytes()).is_ok() => {
-            next.run(request).await
-        }
+        Ok(shown) if taken.iter().any(|secret| is(&shown, secret)) => next.run(request).await,
         Ok(_) => Problem::new(Kind::Unauthenticated, "the bearer is not the shared secret").into_response(),
         Err(problem) => problem.into_response(),
     }

@@ -95,7 +95,7 @@ pub(super) async fn recover(
     };
     let missed: Vec<_> =
         missed.into_iter().filter(|event| event.is_for(connected.agent_id.as_str())).collect();
-    take_up(engine, apps, client, connected, (Recovery { seq: heard, ..recovery }, missed)).await.map(Some)
+    Ok(Some(take_up(engine, apps, client, connected, (Recovery { seq: heard, ..recovery }, missed)).await))
 }
 
 fn is_theirs(recovery: &Recovery, who: &Who) -> bool {
@@ -117,19 +117,21 @@ async fn is_within_reach(engine: &Engine, recovery: &Recovery, heard: u64) -> bo
 }
 
 /// What follows once nothing is missing. The recovery is written anew: what the client has heard for certain, in the
-/// session it has now.
+/// session it has now. That session has been claimed: where the lesson state fails now, the client is in the lesson all the
+/// same, `lifecycle/lessons` writes what is missing, and the former recovery goes on being good.
 async fn take_up(
-    engine: &Arc<Engine>,
+    engine: &Engine,
     apps: &Apps,
     mut client: Box<Client>,
     connected: Connected,
     (former, missed): (Recovery, Vec<Arc<Event>>),
-) -> Result<Recovered, Refusal> {
+) -> Recovered {
     let session_id = connected.line.held().session_id.0;
     crash::point("recover.entered");
     // Where nothing is to be heard, the client is up to here already.
     let seq = if missed.is_empty() { connected.snapshot.seq.max(former.seq) } else { former.seq };
-    let recovery = Recovery { session_id, seq, ..former.clone() };
+    let place = former.seat.clone();
+    let recovery = Recovery { session_id, seq, ..former };
     let entry = Entry {
         lesson: recovery.lesson.clone(),
         seats: engine.deps.config.socketio.seats,
@@ -137,13 +139,13 @@ async fn take_up(
         recovery: Some((client.pid.clone(), recovery)),
     };
     if let Err(fault) = apps.state.join(engine.replica_id, &client.socket, &entry).await {
-        give_up(engine, apps, client, Some((connected, former)));
-        return Err(fault.into());
+        let error = &fault as &dyn std::error::Error;
+        tracing::warn!(error, "left a recovery to be written into the lesson state later");
     }
     client.answered.enters(&entry.lesson);
-    client.lesson = Some(InLesson { id: entry.lesson, seat: former.seat });
+    client.lesson = Some(InLesson { id: entry.lesson, seat: place });
     let Connected { seat, line, expires, .. } = connected;
-    Ok(Recovered { client, seated: Seated { seat, line, expires }, missed })
+    Recovered { client, seated: Seated { seat, line, expires }, missed }
 }
 
 /// What was entered in vain waits as what a broken connection leaves, for `session.leave_grace`: a later socket of the

@@ -182,9 +182,10 @@ async fn that_a_socket_ended_is_forgotten_in_time(stage: &Stage) {
     let bob = socket(Kind::Student, "bob");
     stage.connect(&bob, 1).await;
     stage.state.end(A, &bob, None).await.unwrap();
-    stage.outlive(&format!("presence:ended:{}", bob.sid), Duration::from_secs(HOUR)).await;
-    let ours: Vec<_> =
-        stage.names().await.into_iter().filter(|name| name.starts_with("presence:ended")).collect();
+    for told in ["ended", "gone"] {
+        stage.outlive(&format!("presence:{told}:{}", bob.sid), Duration::from_secs(HOUR)).await;
+    }
+    let ours: Vec<_> = stage.names().await.into_iter().filter(|name| name.starts_with("presence:")).collect();
     assert_eq!(ours, [""; 0]);
 }
 

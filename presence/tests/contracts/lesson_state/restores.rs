@@ -1,8 +1,11 @@
 //! A state that was lost is as it was once each replica has restored its sockets, in whatever order.
 
 use super::stage::{A, B, DAY, Stage, assert_lives, entry, fields, on_every_lesson_state, socket};
-use presence::ports::lesson_state::{AppSocket, Entered};
-use presence_core::{app::Kind, ids::ReplicaId};
+use presence::ports::lesson_state::{AppSocket, Entered, Entry};
+use presence_core::{
+    app::Kind,
+    ids::{ReplicaId, SocketId},
+};
 
 on_every_lesson_state!(
     what_was_lost_is_restored_as_it_was,
@@ -11,6 +14,10 @@ on_every_lesson_state!(
     a_teacher_who_was_told_away_and_is_here_is_put_right,
     a_restore_of_what_is_there_changes_nothing,
     whoever_is_restored_twice_ends_once,
+    one_who_ended_before_the_others_were_restored_is_named_no_longer,
+    one_who_was_taken_up_and_ended_is_named_no_longer,
+    one_who_was_taken_up_is_there_and_keeps_its_name,
+    whoever_cannot_have_a_lesson_yet_is_missing_there_until_it_can,
 );
 
 type Lives = Vec<(ReplicaId, Entered, i64)>;
@@ -132,4 +139,98 @@ async fn whoever_is_restored_twice_ends_once(stage: &Stage) {
     restore(stage, &[(A, lost, 1)]).await;
     assert_eq!(stage.state.end(A, &ann, None).await.unwrap(), None);
     assert_eq!(stage.state.entered(A).await.unwrap(), []);
+}
+
+/// Whom others are told to find under a user's name.
+async fn named(stage: &Stage, socket: &AppSocket) -> String {
+    let key = if socket.kind == Kind::Manager { "manager:org_o1_user_ann" } else { socket.user_id.as_str() };
+    stage.hash(key).await.unwrap().0["sid"].clone()
+}
+
+/// As long as the door's own, and one that takes it up.
+fn taken_up(kind: Kind) -> (AppSocket, AppSocket) {
+    let id = |letter: &str| letter.repeat(22).parse::<SocketId>().unwrap();
+    let former = AppSocket { sid: id("f"), ..socket(kind, "ann") };
+    let later = AppSocket { sid: former.sid.taken_up(&id("l")), ..former.clone() };
+    (former, later)
+}
+
+const fn alone(socket: AppSocket) -> Entered {
+    Entered { socket, lesson: None }
+}
+
+async fn one_who_ended_before_the_others_were_restored_is_named_no_longer(stage: &Stage) {
+    for kind in [Kind::Teacher, Kind::Student, Kind::Manager] {
+        for times in [(1, 2), (2, 2), (2, 1)] {
+            stage.flush().await;
+            let (gone, stays) = (socket(kind, "ann"), socket(kind, "ann"));
+            stage.state.restore(A, &alone(gone.clone()), times.0, 3).await.unwrap();
+            // The other one is not back yet, so nobody else can be named.
+            assert!(stage.state.end(A, &gone, None).await.unwrap().unwrap().was_latest);
+            assert_eq!(named(stage, &gone).await, gone.sid.as_str(), "who was here last can be read");
+            stage.state.restore(B, &alone(stays.clone()), times.1, 3).await.unwrap();
+            assert_eq!(named(stage, &stays).await, stays.sid.as_str(), "{kind}, {times:?}");
+        }
+    }
+}
+
+async fn one_who_was_taken_up_and_ended_is_named_no_longer(stage: &Stage) {
+    let ((former, later), stays) = (taken_up(Kind::Student), socket(Kind::Student, "ann"));
+    // It joins with a token before it is restored, and ends before that, too.
+    stage.state.join(B, &later, &Entry { by_token: true, ..entry("math") }).await.unwrap();
+    stage.state.end(B, &later, None).await.unwrap().unwrap();
+    assert_eq!(named(stage, &later).await, former.sid.as_str());
+    stage.state.restore(A, &alone(stays.clone()), 1, 3).await.unwrap();
+    assert_eq!(named(stage, &stays).await, stays.sid.as_str());
+    // Neither end of the two is a mark that the other one leaves.
+    stage.flush().await;
+    for (replica, ends) in [(A, &former), (B, &later)] {
+        stage.state.restore(replica, &alone(ends.clone()), 1, 3).await.unwrap();
+        stage.state.end(replica, ends, None).await.unwrap().unwrap();
+    }
+    stage.state.restore(A, &alone(stays.clone()), 1, 3).await.unwrap();
+    assert_eq!(named(stage, &stays).await, stays.sid.as_str());
+}
+
+async fn one_who_was_taken_up_is_there_and_keeps_its_name(stage: &Stage) {
+    for (kind, other) in [(Kind::Teacher, Kind::Student), (Kind::Student, Kind::Teacher)] {
+        // Teachers and students have one key between them, and know nothing of each other's sockets.
+        let ((former, later), stranger) = (taken_up(kind), socket(other, "ann"));
+        for taken_up in ["before the end", "after it", "and restored"] {
+            stage.flush().await;
+            stage.connect(&former, 2).await;
+            if taken_up == "before the end" {
+                stage.state.connect(B, &later, 2).await.unwrap();
+            }
+            stage.state.end(A, &former, None).await.unwrap().unwrap();
+            match taken_up {
+                "after it" => drop(stage.state.connect(B, &later, 2).await.unwrap()),
+                "and restored" => drop(stage.state.restore(B, &alone(later.clone()), 2, 3).await.unwrap()),
+                _ => {}
+            }
+            stage.state.restore(A, &alone(stranger.clone()), 1, 3).await.unwrap();
+            assert_eq!(named(stage, &later).await, former.sid.as_str(), "{kind}, taken up {taken_up}");
+        }
+    }
+}
+
+async fn whoever_cannot_have_a_lesson_yet_is_missing_there_until_it_can(stage: &Stage) {
+    let (early, late) = (socket(Kind::Student, "ann"), socket(Kind::Student, "ann"));
+    for (early, late) in [(early, late), taken_up(Kind::Student)] {
+        // By its replica's clock the later one came no later; and its join was not written.
+        stage.flush().await;
+        stage.connect(&early, 2).await;
+        stage.join(&early, "math").await;
+        stage.state.connect(B, &late, 2).await.unwrap();
+        let before = stage.everything().await;
+        let whole = Entered { socket: late.clone(), lesson: Some("math".parse().unwrap()) };
+        stage.state.restore(B, &whole, 2, 3).await.unwrap();
+        assert_eq!(stage.everything().await, before);
+        assert_eq!(stage.state.entered(B).await.unwrap(), [alone(late.clone())], "to be restored again");
+        stage.state.end(A, &early, None).await.unwrap().unwrap();
+        stage.state.restore(B, &whole, 2, 3).await.unwrap();
+        assert_eq!(stage.state.entered(B).await.unwrap(), [whole]);
+        let (members, _) = stage.hash("lesson_student_math").await.unwrap();
+        assert_eq!(members, fields([("ann", late.sid.shown().as_str())]));
+    }
 }

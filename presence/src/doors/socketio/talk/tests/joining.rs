@@ -3,6 +3,7 @@
 use super::{
     World,
     client::{App, wish},
+    eventually,
 };
 use serde_json::{Value, json};
 
@@ -138,6 +139,19 @@ async fn while_the_lesson_state_is_away_nobody_is_seen_coming_and_going() {
     ann.join("ann", "teacher").await;
     assert_eq!(bob.hear_event().await.0, "entered app.ann.school.example");
     assert_eq!(bob.unheard(), 0);
+}
+
+#[tokio::test]
+async fn where_the_lesson_state_fails_after_the_claim_it_is_joined_and_written_later() {
+    let world = World::begin().await;
+    let engine = world.replica("a").await;
+    let mut ann = App::enter(&engine, "teacher", "ann").await;
+    world.state.set_away_from_joins(true);
+    ann.join("ann", "teacher").await;
+    assert!(world.key("lesson_teacher_math").is_empty());
+    world.state.set_away_from_joins(false);
+    let entry = [format!("ann={}", ann.sid)];
+    eventually("what could not be written", || world.key("lesson_teacher_math") == entry).await;
 }
 
 #[tokio::test]

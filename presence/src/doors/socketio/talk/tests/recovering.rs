@@ -141,3 +141,24 @@ async fn while_the_lesson_state_is_away_a_client_is_sent_to_try_again_and_is_rec
     let again = App::come_back(&b, ("teacher", "ann"), &pid, None).await;
     assert_eq!((again.sid, bob.unheard()), (sid, 0));
 }
+
+#[tokio::test]
+async fn where_the_lesson_state_fails_after_the_claim_it_is_recovered_and_written_later() {
+    let (world, a, b, ann, mut bob) = a_lesson().await;
+    let (sid, pid) = (ann.sid.clone(), ann.pid.clone());
+    ann.break_off();
+    world.say_in("math");
+    bob.hear_event().await;
+    world.state.set_away_from_joins(true);
+    let mut again = App::come_back(&b, ("teacher", "ann"), &pid, None).await;
+    assert_eq!((&again.sid, &again.pid), (&sid, &pid));
+    assert_eq!(again.hear_event().await.0, "added ");
+    eventually("the end of the first", || is_empty(&a)).await;
+    world.state.set_away_from_joins(false);
+    let entry = [format!("ann={sid}")];
+    eventually("what could not be written", || world.key("lesson_teacher_math") == entry).await;
+    // By the recovery of before: what it heard since is its client's to say.
+    again.break_off();
+    let again = App::come_back(&a, ("teacher", "ann"), &pid, None).await;
+    assert_eq!((&again.sid, &again.pid, bob.unheard()), (&sid, &pid, 0));
+}

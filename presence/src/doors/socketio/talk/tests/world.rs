@@ -61,7 +61,11 @@ impl World {
         let clock = Arc::new(SystemClock::start());
         let state = InProcessLessonState::new(clock.clone());
         Self {
-            state: Arc::new(Flaky { state, away: AtomicBool::new(false) }),
+            state: Arc::new(Flaky {
+                state,
+                away: AtomicBool::new(false),
+                away_from_joins: AtomicBool::new(false),
+            }),
             reports: Arc::default(),
             store,
             bus: Arc::new(InProcessBus::new(Options { max_events: 64, ..Options::default() }, &*clock)),
@@ -217,16 +221,21 @@ impl Notices for Near {
     }
 }
 
-/// The lesson state, as long as it is not away.
+/// The lesson state, as long as it is not away, or goes away between a claim and what is written after it.
 #[derive(Debug)]
 pub(super) struct Flaky {
     state: InProcessLessonState,
     away: AtomicBool,
+    away_from_joins: AtomicBool,
 }
 
 impl Flaky {
     pub(super) fn set_away(&self, away: bool) {
         self.away.store(away, Relaxed);
+    }
+
+    pub(super) fn set_away_from_joins(&self, away: bool) {
+        self.away_from_joins.store(away, Relaxed);
     }
 
     fn there(&self) -> Result<&InProcessLessonState, Fault> {
@@ -244,6 +253,9 @@ impl LessonState for Flaky {
     }
 
     async fn join(&self, replica: ReplicaId, socket: &AppSocket, entry: &Entry) -> Result<Known, Fault> {
+        if self.away_from_joins.load(Relaxed) {
+            return Err(Fault::unavailable("the lesson state", "away"));
+        }
         self.there()?.join(replica, socket, entry).await
     }
 
