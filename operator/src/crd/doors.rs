@@ -101,7 +101,7 @@ pub struct Timings {
     #[schemars(transform = rules::within(Period::secs(1), Period::secs(300)))]
     pub lease_ttl: Period,
     /// How often a pod says that it lives.
-    #[schemars(transform = rules::within(Period::millis(100), Period::secs(150)))]
+    #[schemars(transform = rules::within(Period::millis(100), Period::secs(149)))]
     pub lease_renew: Period,
 }
 
@@ -126,7 +126,7 @@ impl Default for Timings {
 )]))]
 pub struct Drain {
     /// How long a pod that lets go of its agents waits for them to connect elsewhere. What is left then has left.
-    #[schemars(transform = rules::within(Period::secs(0), Period::secs(3600)))]
+    #[schemars(transform = rules::within(Period::secs(0), Period::secs(3589)))]
     pub deadline: Period,
     /// How many agents per second are told to connect elsewhere, by all pods together.
     #[schemars(range(min = 1, max = 1_000_000))]

@@ -109,10 +109,10 @@ pub(super) fn servers(schema: &mut Schema) {
 /// Web origins as browsers write them, each once.
 pub(super) fn origins(schema: &mut Schema) {
     let mut items = json_schema!({ "type": "string", "maxLength": 270, "pattern": patterns::ORIGIN });
-    address(&mut items);
     let rule = "!(self.startsWith('https://') && self.endsWith(':443')) \
         && !(self.startsWith('http://') && self.endsWith(':80')) && (!self.contains('[') \
-        || ip.isCanonical(self.substring(self.indexOf('[') + 1, self.indexOf(']'))))";
+        || isIP(self.substring(self.indexOf('[') + 1, self.indexOf(']'))) \
+        && ip.isCanonical(self.substring(self.indexOf('[') + 1, self.indexOf(']'))))";
     let message = "must be as a browser writes it: without the port that goes without saying, and an IPv6 address \
         in its short form";
     add(&mut items, json!(check_self(rule, message)));
