@@ -10,6 +10,7 @@
 mod autobahn;
 mod bench;
 mod check;
+mod cluster;
 mod codegen;
 mod house;
 mod libtest;
@@ -61,6 +62,9 @@ enum Verb {
     },
     /// Play seeds of the simulation: many of them, or one with its trace
     Sim(sim::Wish),
+    /// A real Kubernetes on this machine: make it, use it, break it, end it
+    #[command(subcommand)]
+    Cluster(cluster::Verb),
     /// Run a benchmark on release binaries
     Bench {
         /// Which one; without a name, presence-bench lists what it has
@@ -91,6 +95,7 @@ fn run(args: Args) -> Result<ExitCode> {
         Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
         Verb::Sim(wish) => sim::run(&workspace, &wish),
+        Verb::Cluster(verb) => cluster::run(&workspace, verb),
         Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
     }
 }
