@@ -13,6 +13,7 @@ mod check;
 mod cluster;
 mod codegen;
 mod house;
+mod image;
 mod libtest;
 mod process;
 mod servers;
@@ -60,6 +61,8 @@ enum Verb {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Make container images, as OCI archives: the binary, its libraries, and nothing else
+    Image(image::Wish),
     /// Play seeds of the simulation: many of them, or one with its trace
     Sim(sim::Wish),
     /// A real Kubernetes on this machine: make it, use it, break it, end it
@@ -94,6 +97,7 @@ fn run(args: Args) -> Result<ExitCode> {
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
         Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
+        Verb::Image(wish) => image::run(&workspace, &wish),
         Verb::Sim(wish) => sim::run(&workspace, &wish),
         Verb::Cluster(verb) => cluster::run(&workspace, verb),
         Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
