@@ -13,6 +13,7 @@ pub mod period;
 pub mod reason;
 pub mod status;
 pub mod workload;
+mod yaml;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,8 @@ pub use network::{Gateway, Ingress, NetworkPolicy, Route, Service, ServiceType};
 pub use period::Period;
 pub use reason::{ConditionType, Reason};
 pub use status::{PodPhase, PodStatus, PresenceClusterStatus};
-pub use workload::{Autoscaling, DisruptionBudget, Image, Pod, Rollout};
+pub use workload::{Autoscaling, DisruptionBudget, Image, Pod, PullPolicy, Rollout, Spread};
+pub use yaml::{definition, yaml};
 
 /// A presence: who is in the classroom, now and afterwards.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
