@@ -4,7 +4,7 @@
 //! with the object's uid, and `get` of the metadata before an object is first made, to see that its name is free. `patch` of
 //! the `PresenceCluster` (its finalizer) and of its `status`. `create` and `update` of the Secret `NAME-internal`.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client, ResourceExt as _,
@@ -22,6 +22,7 @@ use crate::{
     leader::{LeaderError, Term},
     memory::Memory,
     object::{Object, ObjectRef},
+    plan::FINALIZER,
     telemetry::{Metrics, chain},
     watches::keep,
 };
@@ -30,8 +31,6 @@ use crate::{
 pub const MANAGER: &str = "presence-operator";
 /// Whose `replicas` is.
 pub const SCALE_MANAGER: &str = "presence-operator-scale";
-/// Holds a resource until its pods have let go of their agents.
-pub const FINALIZER: &str = "presence.rs/drain";
 /// One request. The lease leaves this long for a write that is under way when it ends.
 const REQUEST: Duration = Duration::from_secs(4);
 
@@ -54,12 +53,18 @@ pub enum WriteError {
 }
 
 /// Writes for one operator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Writer {
     pub client: Client,
     pub term: Term,
     pub stop: CancellationToken,
     pub metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
 }
 
 impl Writer {

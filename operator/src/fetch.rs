@@ -12,14 +12,14 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{Api, Client, ResourceExt as _, api::DynamicObject};
+use kube::{Api, Client, ResourceExt, api::DynamicObject};
 use tokio::time::{Instant, timeout};
 
 use crate::{
     apply::{Standing, owner, standing},
     caches::Caches,
     crd::PresenceCluster,
-    desired::Desired,
+    desired::{Desired, names::internal_secret},
     facts::Kinds,
     memory::{Memory, Secrets},
     object::{Object, ObjectRef},
@@ -52,11 +52,17 @@ pub enum FetchError {
 /// The objects of one resource, by name.
 pub type Live = HashMap<ObjectRef, Arc<DynamicObject>>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fetcher {
     pub client: Client,
     pub caches: Arc<Caches>,
     pub pods: Pods,
+}
+
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher").finish_non_exhaustive()
+    }
 }
 
 impl Fetcher {
@@ -68,27 +74,27 @@ impl Fetcher {
         }
         let wanted = wanted(of);
         let namespace = of.namespace().unwrap_or_default();
-        let names = References::names(&wanted);
-        let mut found = stream::iter(names)
+        let internal = match self.secret(&namespace, &internal_secret(&of.name_any())).await? {
+            Got::Found(secret) => Some(secret),
+            Got::Absent | Got::Forbidden => None,
+        };
+        let shared = internal.as_deref().and_then(Shared::read);
+        let mut references = References::new(shared.as_ref());
+        let mut found = stream::iter(References::names(&wanted))
             .map(|name| {
                 let namespace = &namespace;
                 async move { (self.secret(namespace, &name).await, name) }
             })
             .buffered(AT_A_TIME);
-        let mut references = References::default();
         while let Some((secret, name)) = found.next().await {
             remember(&mut references, &name, secret?, &wanted);
         }
         drop(found);
-        let internal = match self.secret(&namespace, &internal_name(of)).await? {
-            Got::Found(secret) => Some(secret),
-            Got::Absent | Got::Forbidden => None,
-        };
         let secrets = Secrets {
             generation: of.metadata.generation,
             at: Instant::now(),
             references,
-            shared: internal.as_deref().and_then(Shared::read),
+            shared,
             shared_version: internal.and_then(|secret| secret.resource_version()),
         };
         memory.secrets = Some(secrets.clone());
@@ -204,11 +210,6 @@ fn is_fresh(of: &PresenceCluster, known: &Secrets) -> bool {
     let wrong = known.shared.is_none() || !findings(of, &known.references, Kinds { pod_monitor: true, http_route: true }).is_empty();
     let lasts = if wrong { SECRETS_WHILE_WRONG } else { SECRETS_AT_REST };
     known.generation == of.metadata.generation && known.at.elapsed() < lasts
-}
-
-/// The Secret with the shared secret of the admin API.
-pub fn internal_name(of: &PresenceCluster) -> String {
-    format!("{}-internal", of.name_any())
 }
 
 fn typed<T: serde::de::DeserializeOwned>(name: &ObjectRef, object: &DynamicObject) -> Result<T, FetchError> {

@@ -9,10 +9,10 @@ use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 use crate::{
     apply::{WriteError, Writer},
     crd::{ConditionType, PresenceCluster, PresenceClusterStatus},
-    desired::{self, Desired},
+    desired::{self, Desired, names},
     events::Events,
     facts::Facts,
-    fetch::{FetchError, Fetcher, Live, internal_name},
+    fetch::{FetchError, Fetcher, Live},
     kinds::KnownKinds,
     memory::{Memories, Memory, Secrets},
     object::ObjectRef,
@@ -86,15 +86,22 @@ impl Reconciler {
 
     async fn line(&self, key: &Key, of: &PresenceCluster, memory: &mut Memory) -> Result<Duration, ReconcileError> {
         let mut secrets = self.fetcher.secrets(of, memory).await?;
-        if secrets.shared.is_none() && may_change(of) {
-            self.rotate(of, &mut secrets, false, memory).await?;
+        let made = match secrets.shared {
+            None if may_change(of) => self.rotate(of, &secrets, false, memory).await,
+            _ => Ok(false),
+        };
+        if matches!(made, Ok(true)) {
+            secrets = self.fetcher.secrets(of, memory).await?;
         }
         let look = self.see(key, of, &secrets, memory).await?;
-        let applied = self.apply(key, of, &look, memory).await;
+        let applied = match made {
+            Ok(_) => self.apply(key, of, &look, memory).await,
+            Err(error) => Err(error),
+        };
         let refused = applied.as_ref().err().and_then(WriteError::refusal);
         self.tell(of, &look, refused.as_deref(), memory).await?;
         applied?;
-        if look.plan.stage == Stage::Settled && may_change(of) && self.rotate(of, &mut secrets, true, memory).await? {
+        if look.plan.stage == Stage::Settled && may_change(of) && self.rotate(of, &secrets, true, memory).await? {
             return Ok(ROTATING);
         }
         let mut again = look.plan.again;
@@ -208,7 +215,7 @@ impl Reconciler {
     async fn rotate(
         &self,
         of: &PresenceCluster,
-        secrets: &mut Secrets,
+        secrets: &Secrets,
         settled: bool,
         memory: &mut Memory,
     ) -> Result<bool, WriteError> {
@@ -217,11 +224,8 @@ impl Reconciler {
         let secret = internal(of, &next, secrets.shared_version.clone());
         // Whatever comes of it, what is there is read anew.
         memory.secrets = None;
-        let written = self.writer.secret(&of.namespace().unwrap_or_default(), &secret).await?;
-        tracing::info!(namespace = of.namespace(), name = internal_name(of), "the shared secret was written");
-        secrets.shared = Some(next);
-        secrets.shared_version = written.resource_version();
-        memory.secrets = Some(secrets.clone());
+        self.writer.secret(&of.namespace().unwrap_or_default(), &secret).await?;
+        tracing::info!(namespace = of.namespace(), name = secret.metadata.name, "the shared secret was written");
         Ok(true)
     }
 }
@@ -233,8 +237,8 @@ fn may_change(of: &PresenceCluster) -> bool {
 
 fn internal(of: &PresenceCluster, shared: &Shared, version: Option<String>) -> Secret {
     let mut secret = Secret { data: Some(shared.data()), type_: Some("Opaque".to_owned()), ..Secret::default() };
-    let labels = desired::names::labels(&of.name_any());
-    secret.metadata.name = Some(internal_name(of));
+    let labels = names::labels(&of.name_any());
+    secret.metadata.name = Some(names::internal_secret(&of.name_any()));
     secret.metadata.namespace = of.namespace();
     secret.metadata.labels = Some(labels);
     secret.metadata.annotations = Some(shared.annotations());

@@ -51,7 +51,7 @@ impl Resources {
 }
 
 /// Starts watches.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Watches {
     pub client: Client,
     pub caches: Arc<Caches>,
@@ -112,6 +112,12 @@ fn api(client: &Client, scope: &Scope, resource: &ApiResource) -> Api<DynamicObj
     match scope {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
+    }
+}
+
+impl std::fmt::Debug for Watches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watches").finish_non_exhaustive()
     }
 }
 

@@ -95,7 +95,12 @@ impl References {
             let mut ports = wanted.iter().filter(|wanted| wanted.purpose == purpose);
             ports.find_map(|wanted| self.usable(wanted)?.port)
         };
-        Ports { database: port(Purpose::DatabaseUrl), redis: port(Purpose::RedisUrl) }
+        let migration = wanted.iter().find(|wanted| wanted.field == "spec.database.migrationUrlSecret");
+        Ports {
+            database: port(Purpose::DatabaseUrl),
+            migration: migration.and_then(|wanted| self.usable(wanted)?.port),
+            redis: port(Purpose::RedisUrl),
+        }
     }
 
     fn usable(&self, wanted: &Wanted) -> Option<&Judged> {
