@@ -70,7 +70,7 @@ pub(super) fn step(of: &PresenceCluster, desired: &Desired, observed: &Observed,
 fn before_another_try(of: &PresenceCluster, failed: Option<Timestamp>, now: Timestamp) -> Duration {
     let failed = failed.unwrap_or(now);
     let behind = since(of, ConditionType::MigrationsApplied, "False");
-    let wait = growing(behind, failed, Duration::from_secs(10), Duration::from_secs(300));
+    let wait = growing(behind, failed, Duration::from_secs(10), Duration::from_mins(5));
     let passed = Duration::try_from(now.duration_since(failed)).unwrap_or_default();
     wait.saturating_sub(passed)
 }

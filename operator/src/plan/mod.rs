@@ -17,7 +17,7 @@ use crate::desired::Desired;
 use crate::object::{Object, ObjectRef};
 use crate::observed::Observed;
 
-pub(crate) use group::{Group, groups};
+pub(crate) use group::groups;
 pub(crate) use migration::{Run, run};
 
 /// Holds a resource that is being deleted until its pods have let go of their agents.
@@ -71,7 +71,7 @@ pub struct Plan {
 
 impl Plan {
     /// What would be heard of, if it happens, is looked at now and then all the same.
-    const AT_REST: Duration = Duration::from_secs(300);
+    const AT_REST: Duration = Duration::from_mins(5);
 
     const fn idle(stage: Stage) -> Self {
         Self { stage, actions: Vec::new(), again: Self::AT_REST }

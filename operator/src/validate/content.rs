@@ -51,7 +51,7 @@ pub enum Unusable {
 /// `salt` keeps those who see a fingerprint from trying out passwords against it.
 pub fn fingerprint(salt: &[u8], bytes: &[u8]) -> String {
     let digest = Sha256::new().chain_update(salt).chain_update([0]).chain_update(bytes).finalize();
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Of the bytes of one key of a Secret.
