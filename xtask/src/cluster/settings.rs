@@ -121,8 +121,10 @@ pub(crate) fn kubelet(state: &State, node: &str) -> Value {
     })
 }
 
+/// There is no world outside to forward to: what is not of the cluster, is not. In a block of its own, because `template`
+/// comes before `kubernetes` whatever the order here.
 const COREFILE: &str = "\
-.:53 {
+cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
     errors
     health
     ready
@@ -133,13 +135,16 @@ const COREFILE: &str = "\
     prometheus :9153
     cache 5
     loadbalance
-    template ANY ANY . {
+}
+.:53 {
+    errors
+    template ANY ANY {
         rcode NXDOMAIN
     }
 }
 ";
 
-/// `CoreDNS` as a Deployment with its Service. There is no world outside to forward to: what it does not know, is not.
+/// `CoreDNS` as a Deployment with its Service.
 pub(crate) fn coredns() -> Value {
     let meta = json!({"name": "coredns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}});
     let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]});
