@@ -4,7 +4,7 @@
 //! Calls: `list` and `watch` of every kind that the operator makes, and of Pods; never of Secrets.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -49,7 +49,7 @@ type Objects = BTreeMap<ObjectRef, Arc<DynamicObject>>;
 pub struct Caches {
     owned: RwLock<HashMap<Key, Objects>>,
     /// Watches that have not seen everything yet.
-    behind: RwLock<BTreeMap<(String, Scope), ()>>,
+    behind: RwLock<BTreeSet<(String, Scope)>>,
 }
 
 /// One watch, while it lists anew.
@@ -59,7 +59,7 @@ pub struct Listing(Vec<(Key, ObjectRef, Arc<DynamicObject>)>);
 impl Caches {
     /// From now on it waits for this watch, too.
     pub fn expect(&self, kind: &Kind, scope: &Scope) {
-        write(&self.behind).insert((kind.resource.kind.clone(), scope.clone()), ());
+        write(&self.behind).insert((kind.resource.kind.clone(), scope.clone()));
     }
 
     /// A watch has seen everything.
@@ -69,7 +69,7 @@ impl Caches {
 
     /// The kinds that have not been seen whole.
     pub fn behind(&self) -> Vec<String> {
-        read(&self.behind).keys().map(|(kind, _)| kind.clone()).collect()
+        read(&self.behind).iter().map(|(kind, _)| kind.clone()).collect()
     }
 
     /// All that is known of one resource's objects, by their label. Whose they are is for the reader to check.

@@ -28,8 +28,26 @@ pub enum Command {
         #[arg(short, long)]
         file: PathBuf,
     },
+    /// Ask the API server whether the operator works and may do what it has to: what `helm test` runs.
+    SelfTest(SelfTest),
     /// Print the version.
     Version,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SelfTest {
+    /// The only `PresenceCluster`s there are, where the operator's rights are narrowed to them.
+    #[arg(long = "presence-cluster", value_name = "NAME")]
+    pub presence_clusters: Vec<String>,
+    /// The only Secrets that may be read, where the operator's rights are narrowed to them.
+    #[arg(long = "secret-name", value_name = "NAME")]
+    pub secret_names: Vec<String>,
+    /// How many seconds an operator may take until it holds the lease.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=600))]
+    pub patience: u16,
+    /// Of the operator that is tested, as it is started.
+    #[command(flatten)]
+    pub run: Run,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -37,7 +55,7 @@ pub struct Run {
     /// Namespaces to watch. Without any, all of them, for which the operator needs cluster-wide rights.
     #[arg(long = "watch-namespace", env = "PRESENCE_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',', num_args = 1..)]
     pub namespaces: Vec<String>,
-    /// Where /healthz, /readyz and /metrics are served.
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
     #[arg(long, env = "PRESENCE_OPERATOR_HEALTH_ADDR", default_value = "0.0.0.0:8888")]
     pub health_addr: SocketAddr,
     /// The Lease that tells which of several operators acts.
@@ -92,6 +110,9 @@ pub enum Failure {
     Unavailable { what: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the result cannot be written")]
     Output(#[from] io::Error),
+    /// What was to be tested did not pass; what was found has been printed.
+    #[error("not everything is as it has to be")]
+    SelfTest,
 }
 
 impl Failure {
@@ -108,7 +129,7 @@ impl Failure {
         match self {
             Self::Settings { .. } => 78,
             Self::Unavailable { .. } => 69,
-            Self::Output(_) => 1,
+            Self::Output(_) | Self::SelfTest => 1,
         }
     }
 

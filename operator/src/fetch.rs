@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long what Secrets hold is taken to be so.
-pub const SECRETS_AT_REST: Duration = Duration::from_secs(300);
+pub const SECRETS_AT_REST: Duration = Duration::from_mins(5);
 /// The same while one of them is not as it must be.
 const SECRETS_WHILE_WRONG: Duration = Duration::from_secs(3);
 /// One request.

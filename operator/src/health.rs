@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::{caches::Caches, telemetry::Metrics};
 
 /// A loop that has said nothing for this long hangs.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// When the loop last said that it lives.

@@ -60,7 +60,9 @@ impl KnownKinds {
                         tracing::warn!(kind, error = %chain(&error), "a kind is there that the operator may not read");
                         continue;
                     }
-                    resources.iter().for_each(|resources| watches.owned(found.clone(), resources));
+                    for resources in resources {
+                        watches.owned(found.clone(), resources);
+                    }
                     tracing::info!(kind, "this cluster knows a kind");
                     let (name, resource) = entry(found.resource);
                     self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, resource);

@@ -222,7 +222,7 @@ impl Candidate {
 /// How long the holder said that it lasts. Anything odd counts as ours.
 fn lasts(spec: &LeaseSpec) -> Duration {
     let said = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    said.map_or(LEASE, Duration::from_secs).clamp(Duration::from_secs(1), Duration::from_secs(60))
+    said.map_or(LEASE, Duration::from_secs).clamp(Duration::from_secs(1), Duration::from_mins(1))
 }
 
 impl Term {

@@ -9,9 +9,10 @@ use std::{
 
 use clap::Parser as _;
 use presence_operator::{
-    cli::{Cli, Command, Failure, Run},
-    crd, desired, operate, telemetry,
+    cli::{Cli, Command, Failure, Run, SelfTest},
+    crd, desired, operate, self_test, telemetry,
 };
+use tokio::runtime::Runtime;
 
 /// Two threads are enough: it waits most of the time.
 const THREADS: usize = 2;
@@ -32,6 +33,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Run(run) => operate(run),
         Command::Crd => print(&crd::yaml()),
         Command::Render { file } => print(&render(&file)?),
+        Command::SelfTest(wish) => self_test(wish),
         Command::Version => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
     }
 }
@@ -39,11 +41,20 @@ fn run(cli: Cli) -> Result<(), Failure> {
 fn operate(run: Run) -> Result<(), Failure> {
     telemetry::logs::install(run.log_format, &run.log)
         .map_err(|error| Failure::settings("the filter of the logs is not understood", error))?;
+    runtime()?.block_on(operate::operate(run))
+}
+
+fn runtime() -> Result<Runtime, Failure> {
     // kube, reqwest and we ourselves use the one that was installed first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::unavailable("the runtime cannot be started", error))?;
-    runtime.block_on(operate::operate(run))
+    runtime.map_err(|error| Failure::unavailable("the runtime cannot be started", error))
+}
+
+fn self_test(wish: SelfTest) -> Result<(), Failure> {
+    let report = runtime()?.block_on(self_test::of_this_pod(wish))?;
+    print(&report.to_string())?;
+    if report.passed() { Ok(()) } else { Err(Failure::SelfTest) }
 }
 
 fn render(file: &Path) -> Result<String, Failure> {

@@ -22,7 +22,7 @@ use crate::{
 const UNSEEN: Duration = Duration::from_secs(10);
 /// After the first failure, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const LAST_RETRY: Duration = Duration::from_mins(5);
 
 /// Of one resource.
 #[derive(Debug, Default)]

@@ -39,11 +39,11 @@ const REACHED: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn operate(run: Run) -> Result<(), Failure> {
-    let stop = stopped()?;
+    let tasks = TaskTracker::new();
+    let stop = stopped(&tasks)?;
     let metrics = Arc::new(Metrics::default());
     let (client, namespace) = client(&metrics).await?;
     let caches = Arc::new(Caches::default());
-    let tasks = TaskTracker::new();
     let watches = Watches {
         client: client.clone(),
         caches: Arc::clone(&caches),
@@ -57,12 +57,14 @@ pub async fn operate(run: Run) -> Result<(), Failure> {
 
     let resources: Vec<Resources> = run.scopes().iter().map(|scope| watches.resources(scope)).collect();
     for kind in kinds() {
-        resources.iter().for_each(|resources| watches.owned(kind.clone(), resources));
+        for resources in &resources {
+            watches.owned(kind.clone(), resources);
+        }
     }
     let known = Arc::new(KnownKinds::default());
     known.ask(&watches, &resources).await;
-    let (asker, asked) = (Arc::clone(&known), resources.clone());
-    let asks = async move { asker.keep_asking(&watches, &asked).await };
+    let (discovery, scopes) = (Arc::clone(&known), resources.clone());
+    let asks = async move { discovery.keep_asking(&watches, &scopes).await };
     tasks.spawn(stop.clone().run_until_cancelled_owned(asks));
 
     let identity = identity(&run);
@@ -71,7 +73,7 @@ pub async fn operate(run: Run) -> Result<(), Failure> {
     let term = candidate.term();
     // The lease is given back only once nothing is written any more.
     let resign = CancellationToken::new();
-    let election = tokio::spawn(candidate.run(resign.clone()));
+    tasks.spawn(candidate.run(resign.clone()));
 
     let memories = Arc::new(Memories::default());
     let pods = Pods::new(Arc::clone(&metrics)).map_err(|error| Failure::unavailable("no HTTP client can be made", error))?;
@@ -89,7 +91,7 @@ pub async fn operate(run: Run) -> Result<(), Failure> {
     Controller { reconciler, memories, resources, term, stop, metrics, pulse, turns, waits }.run().await;
     resign.cancel();
     tasks.close();
-    let ended = timeout(FAREWELL, async { tokio::join!(election, tasks.wait()) }).await;
+    let ended = timeout(FAREWELL, tasks.wait()).await;
     tracing::info!(clean = ended.is_ok(), "the operator has ended");
     Ok(())
 }
@@ -143,12 +145,12 @@ fn facts(run: &Run) -> Facts {
     Facts { operator, family: Family::of_service_host(&host), ..Facts::default() }
 }
 
-fn stopped() -> Result<CancellationToken, Failure> {
+fn stopped(tasks: &TaskTracker) -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let hear = |kind| signal(kind).map_err(|error| Failure::unavailable("signals cannot be heard", error));
     let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
     let heard = stop.clone();
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         tokio::select! {
             biased;
             _ = term.recv() => {}

@@ -58,7 +58,7 @@ mod tests {
         }
         assert_eq!(queue.next().await, key("a"));
         assert_eq!(queue.next().await, key("b"));
-        assert!(timeout(Duration::from_secs(60), queue.next()).await.is_err());
+        assert!(timeout(Duration::from_mins(1), queue.next()).await.is_err());
         queue.push(key("a"));
         assert_eq!(queue.next().await, key("a"));
     }

@@ -14,9 +14,10 @@ use k8s_openapi::api::authorization::v1::{
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cli::{Failure, SelfTest};
 use crate::rights::{Question, Scope, rights};
 
 /// The oldest API server that is supported: 1.34.
@@ -64,6 +65,23 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// As whoever runs this: in a pod, as its service account.
+pub async fn of_this_pod(wish: SelfTest) -> Result<Report, Failure> {
+    let unusable = "it is not known how to reach the API server";
+    let mut config = Config::infer().await.map_err(|error| Failure::settings(unusable, error))?;
+    config.connect_timeout = Some(REQUEST);
+    let own_namespace = wish.run.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|error| Failure::settings(unusable, error))?;
+    let scope = Scope {
+        namespaces: wish.run.scopes().into_iter().flatten().collect(),
+        own_namespace,
+        lease: wish.run.lease_name,
+        presence_clusters: wish.presence_clusters,
+        secret_names: wish.secret_names,
+    };
+    Ok(run(&client, &Subject { scope, patience: Duration::from_secs(wish.patience.into()) }).await)
 }
 
 /// Looks at all of it, whatever comes out before: one run is to tell all that is wrong.

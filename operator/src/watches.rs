@@ -33,7 +33,7 @@ use crate::{
 const WATCH_SECONDS: u32 = 190;
 const PAGE: u32 = 500;
 /// How often the API server is asked whether it has come to know a kind.
-pub const DISCOVER: Duration = Duration::from_secs(300);
+pub const DISCOVER: Duration = Duration::from_mins(5);
 
 /// The resources of one scope, and which of them are to be looked at.
 #[derive(Clone, Debug)]
@@ -140,7 +140,9 @@ impl Watches {
                     Ok(event) => {
                         let touched = touched(&store, &event);
                         writer.apply_watcher_event(&event);
-                        touched.into_iter().for_each(|key| queue.push(key));
+                        for key in touched {
+                            queue.push(key);
+                        }
                         if matches!(event, watcher::Event::InitDone) {
                             this.caches.seen(&kind, &scope);
                         }

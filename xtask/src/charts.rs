@@ -5,7 +5,7 @@ mod lint;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -49,6 +49,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         println!("  error: {one}");
     }
     if wrong.is_empty() { Ok(()) } else { bail!("{} thing(s) wrong with the chart", wrong.len()) }
+}
+
+/// `cargo xtask lint`: what a merge asks for first.
+pub(crate) fn run_lint(workspace: &Workspace) -> Result<ExitCode> {
+    check(workspace)?;
+    let tally = lint(workspace)?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn read(workspace: &Workspace, path: &str) -> Result<String> {

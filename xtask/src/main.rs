@@ -9,6 +9,7 @@
 
 mod autobahn;
 mod bench;
+mod charts;
 mod check;
 mod cluster;
 mod cluster_tier;
@@ -48,6 +49,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Have kube-score, checkov and kubernetes-validate judge the chart, the examples, and what the operator makes of them
+    Lint,
     /// Run the tiers of tests; the last line is `N passed, N failed`
     Test {
         /// Only this tier (may be given again)
@@ -101,6 +104,7 @@ fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
         Verb::Check => Ok(check::run(&workspace)),
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
+        Verb::Lint => charts::run_lint(&workspace),
         Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
         Verb::Image(wish) => image::run(&workspace, &wish),

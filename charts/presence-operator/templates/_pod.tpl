@@ -36,7 +36,7 @@ env:
     value: {{ .Values.log.level | quote }}
   # Which pods may speak to those of presence, in the NetworkPolicies that it makes.
   - name: PRESENCE_OPERATOR_POD_LABELS
-    value: {{ include "presence-operator.selector" . | fromYaml | toJson | quote }}
+    value: {{ printf "app.kubernetes.io/name=%s,app.kubernetes.io/instance=%s" (include "presence-operator.name" .) .Release.Name | quote }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

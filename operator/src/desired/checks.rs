@@ -16,8 +16,11 @@ pub(super) fn check(spec: &PresenceClusterSpec) -> Result<(), Unservable> {
     each("spec.networkPolicy.monitoring", &policy.monitoring, peer)?;
     each("spec.networkPolicy.backing", &policy.backing, peer)?;
     pod(&spec.pod)?;
-    reserved("spec.monitoring.labels", &spec.monitoring.labels, LABELS)?;
+    reserved("spec.monitoring.labels", &spec.monitoring.labels, OWN)?;
     reserved("spec.service.annotations", &spec.service.annotations, &[names::OURS])?;
+    if let Some(ingress) = spec.route.as_ref().and_then(|route| route.ingress.as_ref()) {
+        reserved("spec.route.ingress.annotations", &ingress.annotations, &[names::OURS])?;
+    }
     if spec.image.tag.is_none() && spec.image.digest.is_none() {
         return Err(Unservable::spec("spec.image", "neither tag nor digest; give one of them"));
     }
@@ -28,6 +31,8 @@ pub(super) fn check(spec: &PresenceClusterSpec) -> Result<(), Unservable> {
     Ok(())
 }
 
+/// What every object of ours is found by.
+const OWN: &[&str] = &[names::OURS, names::NAME, names::INSTANCE, names::COMPONENT, names::MANAGED_BY];
 /// Keys that selectors and the API server's own controllers live by.
 const LABELS: &[&str] = &[names::OURS, "app.kubernetes.io/", "pod-template-hash"];
 /// The old ways to choose another profile than `RuntimeDefault`.

@@ -2,7 +2,10 @@
 
 use k8s_openapi::{
     api::{
-        batch::v1::{Job, JobSpec},
+        batch::v1::{
+            Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+            PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+        },
         core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -19,6 +22,9 @@ use super::{
 const RETRIES: i32 = 2;
 /// A migration that takes longer waits for a lock that it will not get.
 const DEADLINE_SECS: i64 = 1800;
+const CONTAINER: &str = "migrate";
+/// The server's exit codes for a wrong command line and wrong settings.
+const WRONG_SETTINGS: [i32; 2] = [2, 78];
 
 pub(super) fn job(owner: Owner<'_>, revision: &Revision) -> Job {
     let mut labels = names::labels(owner.name);
@@ -40,11 +46,36 @@ pub(super) fn job(owner: Owner<'_>, revision: &Revision) -> Job {
     let spec = JobSpec {
         backoff_limit: Some(RETRIES),
         active_deadline_seconds: Some(DEADLINE_SECS),
+        pod_failure_policy: Some(failures()),
         template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod) },
         ..JobSpec::default()
     };
     let name = names::migration(owner.name, revision);
     Job { metadata: owner.metadata_at(name, Component::Migration, revision), spec: Some(spec), status: None }
+}
+
+/// A pod that had to leave its node is no try that failed; wrong settings do not mend by trying again.
+fn failures() -> PodFailurePolicy {
+    let moved = PodFailurePolicyOnPodConditionsPattern {
+        type_: "DisruptionTarget".to_owned(),
+        status: "True".to_owned(),
+    };
+    let wrong = PodFailurePolicyOnExitCodesRequirement {
+        container_name: Some(CONTAINER.to_owned()),
+        operator: "In".to_owned(),
+        values: WRONG_SETTINGS.to_vec(),
+    };
+    let on_moved = PodFailurePolicyRule {
+        action: "Ignore".to_owned(),
+        on_pod_conditions: Some(vec![moved]),
+        on_exit_codes: None,
+    };
+    let on_wrong = PodFailurePolicyRule {
+        action: "FailJob".to_owned(),
+        on_exit_codes: Some(wrong),
+        on_pod_conditions: None,
+    };
+    PodFailurePolicy { rules: vec![on_moved, on_wrong] }
 }
 
 /// Settings of its own: those of the server name files that are not mounted here. A URL for migrations has its own
@@ -72,7 +103,7 @@ fn environment(owner: Owner<'_>, mounts: &mut Mounts) -> Vec<EnvVar> {
 fn container(owner: Owner<'_>, env: Vec<EnvVar>) -> Container {
     let image = &owner.of.spec.image;
     Container {
-        name: "migrate".to_owned(),
+        name: CONTAINER.to_owned(),
         image: Some(place::image(image)),
         image_pull_policy: Some(place::pull_policy(image)),
         args: Some(vec!["migrate".to_owned()]),

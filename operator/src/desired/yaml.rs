@@ -1,5 +1,5 @@
-//! YAML, always the same bytes from the same value: keys sorted, text quoted as in JSON. What is hashed into a revision is
-//! written by nothing else, so that no newer library makes it another one.
+//! YAML, always the same bytes from the same value: keys sorted, text quoted as in JSON unless it is a plain word. What is
+//! hashed into a revision is written by nothing else, so that no newer library makes it another one.
 
 use std::fmt::Write as _;
 
@@ -19,14 +19,17 @@ fn write(to: &mut String, value: &Value, depth: usize) {
             let mut entries: Vec<_> = entries.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| *key);
             for (key, value) in entries {
-                line(to, depth, &quoted_key(key));
+                line(to, depth, &word(key));
                 to.push(':');
                 write(to, value, depth + 1);
             }
         }
         Value::Array(items) if !items.is_empty() => items.iter().for_each(|item| item_of(to, item, depth)),
         Value::String(text) if is_block(text) => block(to, text, depth),
-        // JSON's scalars, `{}` and `[]` are YAML's.
+        Value::String(text) => {
+            let _ = write!(to, " {}", word(text));
+        }
+        // JSON's other scalars, `{}` and `[]` are YAML's.
         scalar => {
             let _ = write!(to, " {scalar}");
         }
@@ -78,12 +81,13 @@ fn block(to: &mut String, text: &str, depth: usize) {
     }
 }
 
-fn quoted_key(key: &str) -> String {
-    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    let is_plain = key.starts_with(|c: char| c.is_ascii_alphabetic())
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
-        && !WORDS.contains(&key.to_ascii_lowercase().as_str());
-    if is_plain { key.to_owned() } else { Value::from(key).to_string() }
+/// As it is where no reader of YAML, old or new, could take it for anything but text.
+fn word(text: &str) -> String {
+    const OTHERS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
+        && !OTHERS.contains(&text.to_ascii_lowercase().as_str());
+    if is_plain { text.to_owned() } else { Value::from(text).to_string() }
 }
 
 #[cfg(test)]
@@ -100,7 +104,7 @@ mod tests {
             "a": [1, "x: y", [], [["deep"]], {"k": "v", "j": [{"z": 0.5}]}],
             "c": "first\n  second\n\nlast\n",
         });
-        let text = "a:\n  - 1\n  - \"x: y\"\n  - []\n  - - - \"deep\"\n  - j:\n      - z: 0.5\n    k: \"v\"\n\
+        let text = "a:\n  - 1\n  - \"x: y\"\n  - []\n  - - - deep\n  - j:\n      - z: 0.5\n    k: v\n\
                     b:\n  e: {}\n  m: null\n  \"on\": true\nc: |\n  first\n    second\n\n  last\n";
         assert_eq!(document(&value), text);
     }

@@ -132,7 +132,7 @@ impl Metrics {
             self.requests.clone(),
         );
         registry.register("leader", "1 where this operator acts, 0 where it stands by", self.leader.clone());
-        registry.register("resources", "PresenceClusters that it acts for, by whether they are Ready", self.resources.clone());
+        registry.register("resources", "Resources that it acts for, by whether they are Ready", self.resources.clone());
         registry.register("pod_stats", "Questions to pods how many agents they have, by result", self.stats.clone());
         registry.register("watch_failures", "Watches that broke and are tried again", self.watch_failures.clone());
     }

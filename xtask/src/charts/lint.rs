@@ -2,6 +2,7 @@
 //! make of them. They are to find nothing but what `charts/lint/exceptions.json` has with its reason, and all of that.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -212,13 +213,22 @@ fn subjects(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// In a namespace, as whoever applies an example does it.
 fn made(workspace: &Workspace, example: &str) -> Result<String> {
-    let mut render = std::process::Command::new(workspace.built("debug", "presence-operator"));
-    let text = process::output(render.current_dir(&workspace.root).args(["render", "--file", example]))?;
-    if !text.contains("kind: Deployment") {
+    let name = "\nmetadata:\n  name: school\n";
+    let text = read(workspace, example)?;
+    if !text.contains(name) {
+        bail!("{example} is not of a PresenceCluster named school");
+    }
+    let to = folder(workspace)?.join("example.yaml");
+    std::fs::write(&to, text.replace(name, &format!("{name}  namespace: school\n")))
+        .with_context(|| format!("write {}", to.display()))?;
+    let mut render = Command::new(workspace.built("debug", "presence-operator"));
+    let made = process::output(render.args(["render", "--file"]).arg(&to))?;
+    if !made.contains("kind: Deployment") {
         bail!("the operator makes no Deployment of {example}");
     }
-    Ok(text)
+    Ok(made)
 }
 
 #[cfg(test)]

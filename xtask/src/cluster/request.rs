@@ -29,7 +29,8 @@ fn send(state: &State, request: &Value) -> Result<()> {
     let mut stream = UnixStream::connect(state.socket())
         .with_context(|| format!("reach the supervisor of cluster `{}`", state.name))?;
     stream.set_read_timeout(Some(ANSWERED_WITHIN)).context("bound the wait")?;
-    writeln!(stream, "{request}").context("ask the supervisor")?;
+    // In one piece: it answers and hangs up as soon as it has understood.
+    stream.write_all(format!("{request}\n").as_bytes()).context("ask the supervisor")?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).context("hear the supervisor")?;
     let answer: Value = serde_json::from_str(&line).with_context(|| format!("understand {line:?}"))?;

@@ -8,11 +8,12 @@ use super::layout::{API_PORT, API_SERVER, API_SERVICE, DNS_SERVICE, State, pods_
 use crate::tools::apt::CNI_PLUGINS;
 use crate::tools::kubernetes::{COREDNS_IMAGE, PAUSE_IMAGE};
 
-/// Every request once, when it has been answered: who, what, with which outcome; no bodies, so no secrets.
+/// Every request when it has been answered, and a watch when it begins, too: who, what, with which outcome. No bodies, so
+/// no secrets.
 pub(crate) const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived, ResponseStarted]
+omitStages: [RequestReceived]
 rules:
   - level: Metadata
 ";

@@ -1,5 +1,4 @@
-//! `public`, `native`, `socketio`: where agents come in. The server refuses settings that contradict each other; where the
-//! spec names only one of two, the other follows it.
+//! `public`, `native`, `socketio`: where agents come in.
 
 use serde::Serialize;
 
@@ -26,19 +25,12 @@ pub(super) fn public(spec: &PresenceClusterSpec, addr: String) -> Public {
     }
 }
 
-/// What the server has by default.
-const MAX_MESSAGE_BEFORE_AUTH: i32 = 16_384;
-const FRAMES_BURST: i32 = 200;
-const MAX_PAYLOAD_BEFORE_AUTH: i32 = 65_536;
-
 #[derive(Serialize)]
 pub(super) struct Native {
     enabled: Option<bool>,
     queue_bytes: Option<i32>,
     frames_per_second: Option<i32>,
-    frames_burst: Option<i32>,
     max_message: Option<i32>,
-    max_message_before_auth: Option<i32>,
 }
 
 pub(super) fn native(of: &NativeDoor) -> Native {
@@ -46,9 +38,7 @@ pub(super) fn native(of: &NativeDoor) -> Native {
         enabled: (!of.enabled).then_some(false),
         queue_bytes: of.queue_bytes,
         frames_per_second: of.frames_per_second,
-        frames_burst: of.frames_per_second.filter(|frames| *frames > FRAMES_BURST),
         max_message: of.max_message,
-        max_message_before_auth: of.max_message.filter(|bytes| *bytes < MAX_MESSAGE_BEFORE_AUTH),
     }
 }
 
@@ -57,7 +47,6 @@ pub(super) struct SocketIo {
     enabled: bool,
     identity: &'static str,
     max_payload: Option<i32>,
-    max_payload_before_auth: Option<i32>,
     max_polling: Option<i32>,
     seats: Option<i32>,
 }
@@ -71,7 +60,6 @@ pub(super) fn socketio(spec: &PresenceClusterSpec) -> SocketIo {
             Identity::Query => "query",
         },
         max_payload: door.max_payload,
-        max_payload_before_auth: door.max_payload.filter(|bytes| *bytes < MAX_PAYLOAD_BEFORE_AUTH),
         max_polling: door.max_polling,
         seats: door.seats,
     }

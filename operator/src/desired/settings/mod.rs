@@ -108,6 +108,8 @@ pub(super) fn configuration(owner: Owner<'_>, family: Family) -> Configuration {
     };
     let mut value: Value = serde_json::to_value(settings).expect("settings are JSON");
     canonical::drop_nulls(&mut value);
+    let sections = value.as_object_mut().expect("settings are a mapping");
+    sections.retain(|_, section| section.as_object().is_none_or(|keys| !keys.is_empty()));
     Configuration { text: yaml::document(&value), mounts }
 }
 

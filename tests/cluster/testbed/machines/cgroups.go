@@ -10,56 +10,61 @@ import (
 	"time"
 )
 
-const cgroupMount = "/sys/fs/cgroup"
+// hierarchy of cgroups: the one of version 2, or one of version 1's, which has a few of the controllers.
+type hierarchy struct {
+	root    string
+	unified bool
+}
 
-// cgroupRoots are the mounted hierarchies: one of version 2, or one per controller of version 1.
-func cgroupRoots() ([]string, bool, error) {
-	if _, err := os.Stat(filepath.Join(cgroupMount, "cgroup.controllers")); err == nil {
-		return []string{cgroupMount}, true, nil
-	}
+func hierarchies() ([]hierarchy, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	roots := versionOneRoots(string(mounts))
-	if len(roots) == 0 {
-		return nil, false, fmt.Errorf("no cgroup hierarchy is mounted below %s", cgroupMount)
+	found := hierarchiesIn(string(mounts))
+	if len(found) == 0 {
+		return nil, errors.New("no cgroups are mounted on this machine")
 	}
-	return roots, false, nil
+	return found, nil
 }
 
-func versionOneRoots(mounts string) []string {
-	var roots []string
+func hierarchiesIn(mounts string) []hierarchy {
+	var found []hierarchy
 	for line := range strings.Lines(mounts) {
-		if fields := strings.Fields(line); len(fields) > 2 && fields[2] == "cgroup" {
-			roots = append(roots, fields[1])
+		fields := strings.Fields(line)
+		if len(fields) > 2 && (fields[2] == "cgroup" || fields[2] == "cgroup2") {
+			found = append(found, hierarchy{root: fields[1], unified: fields[2] == "cgroup2"})
 		}
 	}
-	return roots
+	return found
 }
 
-func makeCgroups(plan *Plan) error {
-	roots, unified, err := cgroupRoots()
+// renewCgroup gives a machine an empty group. What the dead of a former life left in it would hold its kubelet up for
+// seconds each; after a power loss there is nothing, either.
+func renewCgroup(cluster, machine string) error {
+	if err := removeCgroups(filepath.Join(cluster, machine)); err != nil {
+		return err
+	}
+	all, err := hierarchies()
 	if err != nil {
 		return err
 	}
-	for _, machine := range plan.Machines {
-		if !machine.HasCgroup {
+	for _, it := range all {
+		// Beside version 1, version 2 has no part in pods; a kubelet makes empty groups in it all the same.
+		if it.unified && len(all) > 1 {
 			continue
 		}
-		for _, root := range roots {
-			if err := makeCgroup(root, unified, plan.Cgroup, machine.Name); err != nil {
-				return fmt.Errorf("make cgroups below %s (is it mounted read-only?): %w", root, err)
-			}
+		if err := makeCgroup(it, cluster, machine); err != nil {
+			return fmt.Errorf("make cgroups below %s (is it mounted read-only?): %w", it.root, err)
 		}
 	}
 	return nil
 }
 
-func makeCgroup(root string, unified bool, path ...string) error {
-	parent := root
+func makeCgroup(in hierarchy, path ...string) error {
+	parent := in.root
 	for _, part := range path {
-		if unified {
+		if in.unified {
 			if err := delegate(parent); err != nil {
 				return err
 			}
@@ -68,18 +73,29 @@ func makeCgroup(root string, unified bool, path ...string) error {
 		if err := os.Mkdir(child, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		// A cpuset of version 1 starts empty, and nothing can run in it.
-		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-			if unified {
-				continue
-			}
-			if value, err := os.ReadFile(filepath.Join(parent, file)); err == nil {
-				if err := os.WriteFile(filepath.Join(child, file), value, 0o644); err != nil {
-					return err
-				}
+		if !in.unified {
+			if err := inheritCpuset(parent, child); err != nil {
+				return err
 			}
 		}
 		parent = child
+	}
+	return nil
+}
+
+// inheritCpuset: one of version 1 starts empty, and nothing can run in it.
+func inheritCpuset(parent, child string) error {
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		value, err := os.ReadFile(filepath.Join(parent, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // another controller's hierarchy
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(child, file), value, 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -102,14 +118,14 @@ func delegate(group string) error {
 
 // removeCgroups takes the tree down, leaves first. Processes that were killed may still be on their way out.
 func removeCgroups(name string) error {
-	roots, _, err := cgroupRoots()
+	all, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for _, root := range roots {
+	for _, it := range all {
 		for {
-			err := removeTree(filepath.Join(root, name))
+			err := removeTree(filepath.Join(it.root, name))
 			if err == nil {
 				break
 			}

@@ -78,9 +78,6 @@ func takeLock(state string) (*os.File, error) {
 }
 
 func (s *supervisor) startAll() error {
-	if err := makeCgroups(s.plan); err != nil {
-		return err
-	}
 	for i := range s.plan.Machines {
 		if err := s.start(&s.plan.Machines[i]); err != nil {
 			return fmt.Errorf("start machine %s: %w", s.plan.Machines[i].Name, err)
@@ -122,6 +119,11 @@ func (s *supervisor) serve(stop <-chan os.Signal) error {
 func (s *supervisor) start(plan *MachinePlan) error {
 	if s.running[plan.Name] != nil {
 		return fmt.Errorf("machine %s runs already", plan.Name)
+	}
+	if plan.HasCgroup {
+		if err := renewCgroup(s.plan.Cgroup, plan.Name); err != nil {
+			return err
+		}
 	}
 	output, err := openLog(s.state, plan.Name, "machine")
 	if err != nil {
