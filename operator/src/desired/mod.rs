@@ -23,7 +23,7 @@ mod unservable;
 mod workload;
 mod yaml;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
@@ -86,8 +86,7 @@ fn revision(owner: Owner<'_>, facts: &Facts, configuration: &Configuration) -> R
     let nameless = template::template(owner, facts, configuration, &Revision(String::new()))?;
     let template = serde_json::to_value(nameless).expect("a template is JSON");
     let text = format!("{}---\n{}", yaml::document(&template), configuration.text);
-    let hash = Sha256::digest(text);
-    Ok(Revision(hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Revision(hex(&Sha256::digest(text)[..5])))
 }
 
 fn base(owner: Owner<'_>, facts: &Facts) -> Vec<Object> {
@@ -102,4 +101,12 @@ fn base(owner: Owner<'_>, facts: &Facts) -> Vec<Object> {
     base.extend(is_monitored.then(|| monitoring::pod_monitor(owner)));
     base.extend(spec.autoscaling.as_ref().map(|of| Object::new(&scaling::autoscaler(owner, of))));
     base
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

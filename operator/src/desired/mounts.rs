@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::names;
+use super::{hex, names};
 use crate::{crd::SecretKey, facts::Facts};
 
 /// Where they are.
@@ -68,7 +68,7 @@ impl Mounts {
         if self.internal.is_some() {
             hash.update(facts.internal_secret.as_deref().unwrap_or("absent"));
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..8])
     }
 }
 

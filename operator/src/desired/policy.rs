@@ -104,7 +104,7 @@ fn to(
     NetworkPolicyEgressRule { to: peers, ports: Some(ports) }
 }
 
-/// Wherever it is: on nodes, in pods. What a policy sees is the port of the pod behind the Service, which is 5353 in OpenShift.
+/// Wherever it is: on nodes, in pods. What a policy sees is the port of the pod behind the Service, 5353 on some.
 fn dns() -> NetworkPolicyEgressRule {
     let ports = [53, 5353].into_iter().flat_map(|port| [on("UDP", port), on("TCP", port)]).collect();
     NetworkPolicyEgressRule { to: None, ports: Some(ports) }

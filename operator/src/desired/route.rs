@@ -56,7 +56,8 @@ fn ingress(owner: Owner<'_>, of: &network::Ingress) -> Ingress {
 /// What the server takes in one request by default, and a little more: it answers what is too large itself.
 const MAX_PAYLOAD: i32 = 1_200_000;
 
-/// An hour of silence for ingress-nginx and the two for HAProxy; Traefik and Contour cut no sockets. Others do not read these.
+/// An hour of silence, for the controllers that are known to cut sockets before: `ingress-nginx` and the two of `haproxy`.
+/// Others do not read these.
 fn patience(owner: Owner<'_>) -> BTreeMap<String, String> {
     let payload = owner.of.spec.doors.socketio.max_payload.unwrap_or(MAX_PAYLOAD).max(MAX_PAYLOAD);
     let body = format!("{}k", payload / 1000 + 100);

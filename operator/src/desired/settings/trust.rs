@@ -15,7 +15,8 @@ pub(super) struct Auth {
 #[derive(Serialize)]
 struct Issuer {
     audience: Vec<String>,
-    issuer: Option<String>,
+    #[serde(rename = "issuer")]
+    iss: Option<String>,
     jwks_url: Option<String>,
     key_files: Option<Vec<String>>,
     leeway: Period,
@@ -32,7 +33,7 @@ struct Authz {
 pub(super) fn auth(of: &crd::Auth, mounts: &mut Mounts) -> Auth {
     let issuer = |(index, issuer): (usize, &crd::Issuer), mounts: &mut Mounts| Issuer {
         audience: issuer.audiences.clone(),
-        issuer: issuer.issuer.clone(),
+        iss: issuer.issuer.clone(),
         jwks_url: issuer.jwks_url.clone(),
         key_files: mounts
             .optional(issuer.key_secret.as_ref(), &format!("issuer-{index}-keys"))
