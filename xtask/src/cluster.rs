@@ -159,10 +159,7 @@ impl Cluster {
     fn stop(&self) -> Result<()> {
         let asked = request::down(&self.state);
         let started = Instant::now();
-        while birth::is_alive(&self.state) {
-            if asked.is_err() || started.elapsed() > DOWN_WITHIN {
-                break;
-            }
+        while asked.is_ok() && self.state.folder.exists() && started.elapsed() < DOWN_WITHIN {
             std::thread::sleep(POLL);
         }
         if self.state.folder.exists() {

@@ -2,7 +2,7 @@
 //! time makes or sweeps clusters. What is in the files is said in `settings.rs` and `plan.rs`.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -52,7 +52,9 @@ pub(super) fn sweep(machines: &Path) -> Result<()> {
         let Ok(state) = State::of(&entry.file_name().to_string_lossy()) else { continue };
         if !is_alive(&state) {
             println!("cluster: clearing up after `{}`, which was killed", state.name);
-            process::run(Command::new(machines).arg("sweep").arg(&state.folder))?;
+            let swept = process::run(Command::new(machines).arg("sweep").arg(&state.folder));
+            // Its supervisor may have been about to finish.
+            swept.or_else(|error| if state.folder.exists() { Err(error) } else { Ok(()) })?;
         }
     }
     Ok(())
@@ -81,13 +83,14 @@ pub(super) fn up(order: &Order, tools: &Kubernetes, helm: &Path) -> Result<Clust
     let programs =
         json!({"kubectl": tools.kubectl, "helm": helm, "ctr": tools.ctr, "machines": tools.machines});
     write_files(order, &state, tools, &programs)?;
-    let mut supervisor = supervise(&tools.machines, &state, order.tied)?;
-    let begun = until("its machines", &state, Some(&mut supervisor), || state.pids().exists());
+    let mut supervisor = Supervisor::start(&tools.machines, &state, order.tied)?;
+    let begun = supervisor.until("its machines", || state.pids().exists());
     drop(lock);
-    let cluster = Cluster { state, programs, owned: order.tied.then_some(supervisor) };
+    let mut cluster = Cluster { state, programs, owned: None };
     begun
-        .and_then(|()| wait_until_it_serves(&cluster, order.nodes))
+        .and_then(|()| wait_until_it_serves(&cluster, &mut supervisor, order.nodes))
         .map_err(|error| fail(&cluster, error))?;
+    cluster.owned = order.tied.then_some(supervisor.child);
     println!("cluster: `{}` serves ({:.1} s in all)", cluster.state.name, started.elapsed().as_secs_f64());
     Ok(cluster)
 }
@@ -112,12 +115,11 @@ fn write_files(order: &Order, state: &State, tools: &Kubernetes, programs: &Valu
     // Keys are in it, so it is nobody else's.
     let made = DirBuilder::new().mode(0o700).create(&state.folder);
     made.with_context(|| format!("make {}", state.folder.display()))?;
+    // First: it says with what the rest can be removed.
+    write(&state.programs(), &programs.to_string())?;
     let nodes: Vec<String> = (1..=order.nodes).map(node_name).collect();
-    let mut keys = Command::new(&tools.machines);
-    keys.arg("pki").arg(state.pki("")).stdin(Stdio::piped());
-    let mut keys = keys.spawn().context("start the maker of keys")?;
     let identities = settings::identities(&nodes);
-    keys.stdin.take().context("stdin is piped")?.write_all(identities.to_string().as_bytes())?;
+    make_keys(&tools.machines, state, &identities)?;
     write(&state.etc("audit-policy.yaml"), settings::AUDIT_POLICY)?;
     write(&state.etc("coredns.json"), &settings::coredns().to_string())?;
     for identity in identities.as_array().into_iter().flatten() {
@@ -133,10 +135,18 @@ fn write_files(order: &Order, state: &State, tools: &Kubernetes, programs: &Valu
         write(&etc.join("cni/10-bridge.conflist"), &settings::cni(index).to_string())?;
         write(&etc.join("kubelet.json"), &settings::kubelet(state, node).to_string())?;
     }
-    write(&state.programs(), &programs.to_string())?;
     let wish = Wish { state, tools, nodes: order.nodes, publish: &order.publish };
-    write(&state.plan(), &format!("{:#}", wish.plan()))?;
-    let status = keys.wait().context("wait for the maker of keys")?;
+    write(&state.plan(), &format!("{:#}", wish.plan()))
+}
+
+fn make_keys(machines: &Path, state: &State, identities: &Value) -> Result<()> {
+    let mut command = Command::new(machines);
+    let mut maker =
+        command.arg("pki").arg(state.pki("")).stdin(Stdio::piped()).spawn().context("make keys")?;
+    let mut stdin = maker.stdin.take().context("stdin is piped")?;
+    stdin.write_all(identities.to_string().as_bytes()).context("say which keys")?;
+    drop(stdin);
+    let status = maker.wait().context("wait for the maker of keys")?;
     if !status.success() {
         bail!("making the cluster's keys failed: {status}");
     }
@@ -150,71 +160,71 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-fn supervise(machines: &Path, state: &State, tied: bool) -> Result<Child> {
-    fs::create_dir_all(state.logs()).context("make the folder of logs")?;
-    let log = File::create(state.logs().join("supervisor.log")).context("make the supervisor's log")?;
-    let mut command = Command::new(machines);
-    command.arg("supervise").arg(&state.folder).current_dir("/");
-    command.stderr(log.try_clone().context("share the log")?).stdout(log);
-    if tied {
-        // The pipe ends with us, whatever ends us, and the supervisor with the pipe.
-        command.arg("--tied").stdin(Stdio::piped());
-    } else {
-        command.stdin(Stdio::null());
-    }
-    command.spawn().context("start the cluster's supervisor")
+/// The process above a cluster, as long as the cluster is being made.
+struct Supervisor {
+    child: Child,
+    /// Held open: when it fails it removes the cluster's folder, and its log with it.
+    log: File,
 }
 
-fn wait_until_it_serves(cluster: &Cluster, nodes: u8) -> Result<()> {
-    let state = &cluster.state;
+impl Supervisor {
+    fn start(machines: &Path, state: &State, tied: bool) -> Result<Self> {
+        fs::create_dir_all(state.logs()).context("make the folder of logs")?;
+        let path = state.logs().join("supervisor.log");
+        let log = File::options().read(true).append(true).create(true).open(path);
+        let log = log.context("make the supervisor's log")?;
+        let share = || log.try_clone().context("share the log");
+        let mut command = Command::new(machines);
+        command.arg("supervise").arg(&state.folder).current_dir("/");
+        command.stdin(Stdio::null()).stderr(share()?).stdout(share()?);
+        if tied {
+            // The pipe ends with us, whatever ends us, and the supervisor with the pipe.
+            command.arg("--tied").stdin(Stdio::piped());
+        }
+        let child = command.spawn().context("start the cluster's supervisor")?;
+        Ok(Self { child, log })
+    }
+
+    /// Waits for a condition and says how long it took. Its own end is an end to the wait.
+    fn until(&mut self, what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+        let started = Instant::now();
+        while !holds() {
+            process::check_interrupted()?;
+            if self.child.try_wait().context("wait for the supervisor")?.is_some() {
+                bail!("waiting for {what}, the supervisor ended: {}", self.last_words());
+            }
+            if started.elapsed() > STEP_WITHIN {
+                bail!("{what}: not there after {} s", STEP_WITHIN.as_secs());
+            }
+            std::thread::sleep(POLL);
+        }
+        println!("cluster: {what} ({:.1} s)", started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let mut text = String::new();
+        let read = (&self.log).rewind().and_then(|()| (&self.log).read_to_string(&mut text));
+        let last = read.ok().and_then(|_| text.lines().last());
+        last.unwrap_or("it said nothing").to_owned()
+    }
+}
+
+fn wait_until_it_serves(cluster: &Cluster, supervisor: &mut Supervisor, nodes: u8) -> Result<()> {
     let asks = |args: &[&str]| process::probe(cluster.kubectl()?.args(args)).context("no answer");
-    until("the API server", state, None, || asks(&["get", "--raw=/readyz"]).is_ok())?;
+    supervisor.until("the API server", || asks(&["get", "--raw=/readyz"]).is_ok())?;
     // Its own first objects may still be on their way, so more than one attempt.
-    let manifest = state.etc("coredns.json").display().to_string();
+    let manifest = cluster.state.etc("coredns.json").display().to_string();
     let apply = ["apply", "--server-side", "--filename", &manifest];
-    until("DNS is asked for", state, None, || asks(&apply).is_ok())?;
+    supervisor.until("DNS is asked for", || asks(&apply).is_ok())?;
     let ready = "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
-    until("its nodes", state, None, || {
+    supervisor.until("its nodes", || {
         asks(&["get", "nodes", "--output", ready])
             .is_ok_and(|said| said.lines().filter(|line| *line == "True").count() == usize::from(nodes))
     })?;
     let available = "jsonpath={.status.availableReplicas}";
-    until("DNS", state, None, || {
+    supervisor.until("DNS", || {
         asks(&["--namespace=kube-system", "get", "deployment", "coredns", "--output", available])
             .is_ok_and(|said| said == "2")
     })
-}
-
-/// Waits for a condition and says how long it took. The supervisor's end is an end to the wait.
-fn until(
-    what: &str,
-    state: &State,
-    mut supervisor: Option<&mut Child>,
-    mut holds: impl FnMut() -> bool,
-) -> Result<()> {
-    let started = Instant::now();
-    while !holds() {
-        process::check_interrupted()?;
-        let ended = match &mut supervisor {
-            // It may not have its lock yet.
-            Some(child) => child.try_wait().context("wait for the supervisor")?.is_some(),
-            None => !is_alive(state),
-        };
-        if ended {
-            bail!("waiting for {what}, the supervisor ended: {}", last_words(state));
-        }
-        if started.elapsed() > STEP_WITHIN {
-            bail!("{what}: not there after {} s", STEP_WITHIN.as_secs());
-        }
-        std::thread::sleep(POLL);
-    }
-    println!("cluster: {what} ({:.1} s)", started.elapsed().as_secs_f64());
-    Ok(())
-}
-
-fn last_words(state: &State) -> String {
-    let text = fs::read_to_string(state.logs().join("supervisor.log"));
-    text.ok()
-        .and_then(|it| it.lines().last().map(str::to_owned))
-        .unwrap_or_else(|| "it said nothing".to_owned())
 }

@@ -64,9 +64,11 @@ func supervise(state string, tied bool) error {
 	return s.serve(stop)
 }
 
+const lockName = "lock"
+
 // takeLock says that the cluster lives, for as long as the file is open.
 func takeLock(state string) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(state, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(state, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +216,19 @@ func (s *supervisor) tearDown() {
 func clean(state string, plan *Plan) error {
 	if plan != nil {
 		if err := removeCgroups(plan.Cgroup); err != nil {
+			return err
+		}
+	}
+	// The lock goes last: without it, nobody could tell that somebody is at work here.
+	entries, err := os.ReadDir(state)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == lockName {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(state, entry.Name())); err != nil {
 			return err
 		}
 	}
