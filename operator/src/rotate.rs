@@ -79,7 +79,9 @@ impl Shared {
             // A phase without its other secret is over: what all say is still taken by all.
             _ => Phase::Steady,
         };
-        Some(Self { secret: data(SECRET)?, phase, rotated: annotation(ROTATED) })
+        // One that lost the secret it offered was for nothing: it is wished for still.
+        let lost = annotation(PHASE).as_deref() == Some("Offered") && phase == Phase::Steady;
+        Some(Self { secret: data(SECRET)?, phase, rotated: annotation(ROTATED).filter(|_| !lost) })
     }
 
     /// What the operator says to pods, in every phase.
@@ -155,5 +157,99 @@ pub fn next(
             ..next
         }),
         Phase::Said { .. } => Some(Shared { phase: Phase::Steady, ..next }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Word {
+        Word::new(format!("{text}-0123456789abcdef")).unwrap()
+    }
+
+    fn secret(of: &Shared) -> Secret {
+        let mut secret = Secret { data: Some(of.data()), ..Secret::default() };
+        secret.metadata.annotations = Some(of.annotations());
+        secret
+    }
+
+    /// What a pod of this phase says, and whether one of the other takes it.
+    fn understand(one: &Shared, other: &Shared) -> bool {
+        let takes = |of: &Shared, said: &Word| of.secret() == said || of.accepted() == Some(said);
+        takes(one, other.secret()) && takes(other, one.secret())
+    }
+
+    #[test]
+    fn it_is_made_once() {
+        let made = next(None, Some("first"), false, || word("a")).unwrap();
+        assert_eq!(Shared::read(&secret(&made)), Some(made.clone()));
+        assert_eq!(next(Some(&made), Some("first"), true, || unreachable!()), None);
+        assert_eq!(next(Some(&made), None, true, || unreachable!()), None);
+    }
+
+    #[test]
+    fn a_rotation_takes_three_steps_and_no_two_neighbours_refuse_each_other() {
+        let mut shared = next(None, None, false, || word("a")).unwrap();
+        let mut prints = vec![shared.fingerprint()];
+        for step in 0..3 {
+            assert_eq!(
+                next(Some(&shared), Some("monday"), false, || unreachable!()),
+                None,
+                "not before all is settled"
+            );
+            let then = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
+            assert!(understand(&shared, &then), "step {step}");
+            assert!(then.data().contains_key(SECRET) && then.data().contains_key(ACCEPTED), "step {step}");
+            shared = Shared::read(&secret(&then)).unwrap();
+            assert_eq!(shared, then);
+            prints.push(shared.fingerprint());
+        }
+        assert_eq!((shared.secret(), shared.accepted(), shared.is_rotating()), (&word("b"), None, false));
+        assert_eq!(next(Some(&shared), Some("monday"), true, || unreachable!()), None, "once is enough");
+        prints.sort();
+        prints.dedup();
+        assert_eq!(prints.len(), 4, "each step is a revision");
+        assert!(next(Some(&shared), Some("tuesday"), true, || word("c")).unwrap().is_rotating());
+    }
+
+    #[test]
+    fn a_wish_during_a_rotation_waits_for_its_end() {
+        let shared = next(None, None, false, || word("a")).unwrap();
+        let offered = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
+        let said = next(Some(&offered), Some("tuesday"), true, || unreachable!()).unwrap();
+        let done = next(Some(&said), Some("tuesday"), true, || unreachable!()).unwrap();
+        assert_eq!((done.secret(), done.accepted()), (&word("b"), None));
+        assert_eq!(
+            next(Some(&done), Some("tuesday"), true, || word("c")).unwrap().accepted(),
+            Some(&word("c"))
+        );
+    }
+
+    #[test]
+    fn what_the_server_would_refuse_is_made_anew_and_a_lost_second_secret_ends_the_rotation() {
+        let shared = next(None, None, false, || word("a")).unwrap();
+        let offered = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
+        for broken in ["", "short", "with a space in it, and long", "non-ascii-\u{e9}-0123456789"] {
+            let mut with = secret(&offered);
+            with.data.as_mut().unwrap().insert(SECRET.into(), ByteString(broken.as_bytes().to_vec()));
+            assert_eq!(Shared::read(&with), None, "{broken}");
+            let mut with = secret(&offered);
+            with.data.as_mut().unwrap().insert(ACCEPTED.into(), ByteString(broken.as_bytes().to_vec()));
+            let read = Shared::read(&with).unwrap();
+            assert_eq!((read.is_rotating(), read.secret()), (false, &word("a")));
+            assert!(
+                next(Some(&read), Some("monday"), true, || word("c")).unwrap().is_rotating(),
+                "and is begun anew"
+            );
+        }
+        assert_eq!(Shared::read(&Secret::default()), None);
+    }
+
+    #[test]
+    fn it_is_never_printed() {
+        let shared = next(None, None, false, || word("hunter2")).unwrap();
+        assert!(!format!("{shared:?}").contains("hunter2"));
+        assert!(!shared.annotations().values().any(|value| value.contains("hunter2")));
     }
 }

@@ -55,7 +55,9 @@ pub(super) fn affinity(schema: &mut Schema) {
         }
         requirement(object);
     });
-    operators(object.get_mut("properties").and_then(|all| all.get_mut("nodeAffinity")));
+    if let Some(Value::Object(node)) = property(object, "nodeAffinity") {
+        visit(node, &mut node_requirement);
+    }
 }
 
 /// Who is at the other end of a connection: a network, or pods by their labels and those of their namespaces.
@@ -121,14 +123,11 @@ fn requirement(object: &mut Map<String, Value>) {
 }
 
 /// A node's labels can be compared as numbers, too.
-fn operators(node_affinity: Option<&mut Value>) {
-    let Some(Value::Object(object)) = node_affinity else { return };
-    visit(object, &mut |object| {
-        let Some(Value::Object(all)) = object.get("properties") else { return };
-        if all.contains_key("key") && all.contains_key("operator") {
-            choice(object, "operator", &["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]);
-        }
-    });
+fn node_requirement(object: &mut Map<String, Value>) {
+    let Some(Value::Object(all)) = object.get("properties") else { return };
+    if all.contains_key("key") && all.contains_key("operator") {
+        choice(object, "operator", &["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]);
+    }
 }
 
 fn choice(object: &mut Map<String, Value>, name: &str, choices: &[&str]) {

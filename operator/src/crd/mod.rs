@@ -1,8 +1,6 @@
 //! The `PresenceCluster` resource: what a platform team writes, and what it reads back. Data and its schema, no logic:
 //! a file for each part of the spec, one for the status, one for the closed list of reasons.
 
-#![expect(clippy::duplicated_attributes, reason = "printer columns share types")]
-
 pub mod auth;
 pub mod backing;
 pub mod doors;

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn quantities_are_written_as_the_api_server_writes_them() {
-        // What `resource.MustParse(x)`, rounded up to thousandths, prints: see the Go package of Kubernetes 1.34.
+        // `resource.ParseQuantity` of Kubernetes 1.34 gives back each that stands on the right as it is.
         for (text, canon) in [
             ("0.1", "100m"),
             ("1000m", "1"),

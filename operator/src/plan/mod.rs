@@ -11,6 +11,8 @@ mod sizes;
 pub(crate) mod fixture;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -164,9 +166,9 @@ const fn again(stage: Stage) -> Duration {
 
 /// Since when a condition has had this status, as the former status says.
 pub(crate) fn since(of: &PresenceCluster, condition: ConditionType, status: &str) -> Option<Timestamp> {
-    let name = format!("{condition:?}");
     let conditions = &of.status.as_ref()?.conditions;
-    let found = conditions.iter().find(|found| found.type_ == name && found.status == status)?;
+    let found =
+        conditions.iter().find(|found| found.type_ == condition.as_str() && found.status == status)?;
     Some(found.last_transition_time.0)
 }
 

@@ -1,9 +1,7 @@
 //! What of a new status is worth an Event.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use serde_json::Value;
-
 use crate::crd::{ConditionType, PresenceClusterStatus, Reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// A condition that has another reason than before. An Event is made of it, and of nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +48,12 @@ const ORDER: [ConditionType; 8] = [
 ];
 
 fn condition(status: &PresenceClusterStatus, type_: ConditionType) -> Option<&Condition> {
-    let name = format!("{type_:?}");
-    status.conditions.iter().find(|condition| condition.type_ == name)
+    status.conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 
 /// None for one that this operator does not know.
 fn reason(of: &Condition) -> Option<Reason> {
-    serde_json::from_value(Value::String(of.reason.clone())).ok()
+    Reason::ALL.into_iter().find(|reason| reason.as_str() == of.reason)
 }
 
 const fn is_quiet(reason: Reason) -> bool {

@@ -203,7 +203,7 @@ impl Scene<'_> {
                 let former = self.of.status.as_ref().and_then(|status| status.revision.as_ref());
                 let condition = self.former(ConditionType::MigrationsApplied);
                 former == self.revision.as_ref()
-                    && condition.is_some_and(|it| it.reason == format!("{:?}", Reason::MigrationFailed))
+                    && condition.is_some_and(|it| it.reason == Reason::MigrationFailed.as_str())
             }
         }
     }
@@ -220,7 +220,7 @@ impl Scene<'_> {
                 format!("the migration Job failed, and is tried anew from time to time: {}", faults::end(end))
             }
             // Its pods went with it.
-            (None, Some(former)) if former.reason == format!("{:?}", Reason::MigrationFailed) => {
+            (None, Some(former)) if former.reason == Reason::MigrationFailed.as_str() => {
                 former.message.clone()
             }
             (None, _) => {

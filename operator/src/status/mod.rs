@@ -8,6 +8,9 @@ mod grace;
 mod pods;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
@@ -98,9 +101,9 @@ impl<'a> Scene<'a> {
         // The API keeps whole seconds.
         let now = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
         Condition {
-            type_: format!("{type_:?}"),
+            type_: type_.as_str().to_owned(),
             status: status.to_owned(),
-            reason: format!("{reason:?}"),
+            reason: reason.as_str().to_owned(),
             message: words::bounded(&message, 1024),
             observed_generation: self.of.metadata.generation,
             last_transition_time: unchanged.map_or(Time(now), |former| former.last_transition_time.clone()),
@@ -108,8 +111,7 @@ impl<'a> Scene<'a> {
     }
 
     fn former(&self, type_: ConditionType) -> Option<&'a Condition> {
-        let name = format!("{type_:?}");
-        self.of.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == name)
+        self.of.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_.as_str())
     }
 
     fn stage(&self) -> Stage {

@@ -44,8 +44,6 @@ pub enum Unusable {
     Private,
     #[error("holds more than 100 keys")]
     TooManyKeys,
-    #[error("holds a password, and so does the Secret that is named for it")]
-    TwoPasswords,
 }
 
 /// `salt` keeps those who see a fingerprint from trying out passwords against it.

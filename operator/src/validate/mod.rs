@@ -4,6 +4,9 @@
 mod content;
 mod wanted;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
@@ -150,6 +153,7 @@ impl References {
 /// All that is wrong with what the spec refers to, in the order of the spec.
 pub fn findings(of: &PresenceCluster, references: &References, kinds: Kinds) -> Vec<Finding> {
     let mut findings: Vec<_> = wanted(of).iter().filter_map(|wanted| references.finding(wanted)).collect();
+    findings.extend(two_passwords(of, references));
     if of.spec.route.as_ref().is_some_and(|route| route.gateway.is_some()) && !kinds.http_route {
         findings.push(Finding {
             reason: Reason::KindNotFound,
@@ -161,6 +165,32 @@ pub fn findings(of: &PresenceCluster, references: &References, kinds: Kinds) -> 
         });
     }
     findings
+}
+
+/// The server refuses to choose between a password in a URL and one beside it.
+fn two_passwords(of: &PresenceCluster, references: &References) -> Vec<Finding> {
+    let wanted = wanted(of);
+    let url = |purpose, field: &str| wanted.iter().find(|it| it.purpose == purpose && it.field == field);
+    let pairs = [
+        (url(Purpose::DatabaseUrl, "spec.database.urlSecret"), "spec.database.passwordSecret"),
+        (url(Purpose::RedisUrl, "spec.redis.urlSecret"), "spec.redis.passwordSecret"),
+    ];
+    let both = pairs.into_iter().filter_map(|(url, password)| {
+        let url = url?;
+        let judged = references.usable(url)?;
+        let (SecretKey { name, key }, field) = (&url.key, &url.field);
+        let given = wanted.iter().any(|it| it.field == password);
+        (judged.has_password && given).then(|| Finding {
+            reason: Reason::SecretInvalid,
+            message: format!(
+                "key {key} of Secret {name} ({field}) has a password in its URL, and {password} names another: leave one \
+                 of them out"
+            ),
+            field: password.to_owned(),
+            blocks: true,
+        })
+    });
+    both.collect()
 }
 
 /// Names that we need and that others have.

@@ -34,7 +34,8 @@ const SAME_DEFAULTS: [(&str, &str); 11] = [
 ];
 
 fn settings() -> Value {
-    serde_json::from_str(include_str!("../../../docs/config.schema.json")).unwrap()
+    serde_json::from_str(include_str!("../../../docs/config.schema.json"))
+        .expect("the settings' schema is JSON")
 }
 
 fn at<'a>(schema: &'a Value, path: &str) -> &'a Value {

@@ -4,7 +4,7 @@ use presence_operator::crd;
 use serde_json::{Value, json};
 
 pub(crate) fn schema() -> Value {
-    let definition = serde_json::to_value(crd::definition()).unwrap();
+    let definition = serde_json::to_value(crd::definition()).expect("a definition is JSON");
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn least() -> Value {
 
 /// Every field that a resource can have, but for those that exclude these.
 pub(crate) fn full() -> Value {
-    serde_saphyr::from_str(include_str!("full.yaml")).unwrap()
+    serde_saphyr::from_str(include_str!("full.yaml")).expect("the full resource is YAML")
 }
 
 /// [`least`], changed by a merge patch.
@@ -47,10 +47,9 @@ fn merge(into: &mut Value, patch: &Value) {
         *into = json!({});
     }
     for (key, value) in patch {
-        if value.is_null() {
-            into.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(&mut into[key], value);
+        match into.as_object_mut() {
+            Some(object) if value.is_null() => drop(object.remove(key)),
+            _ => merge(&mut into[key], value),
         }
     }
 }

@@ -7,7 +7,7 @@ use kube::core::cel::{CompiledSchema, Validator, compile_schema};
 use serde_json::{Value, json};
 
 use crate::document::{each_schema, full, least, schema, with};
-use crate::rules::pairs::{PERIODS, Pair, pairs};
+use crate::rules::pairs::{LENGTHS, Length, Pair, pairs};
 
 mod pairs;
 
@@ -66,28 +66,28 @@ fn every_rule_of_the_schema_has_a_pair() {
             // A rule may point at a field below its own place.
             pair.schema.map_or(pair.at == path, |schema| schema == path) && message.contains(pair.says)
         });
-        let period = PERIODS.iter().any(|(at, ..)| *at == path);
+        let period = LENGTHS.iter().any(|length| length.at == path);
         assert!(tested || period, "{path}: no pair breaks and keeps {message:?}");
     }
 }
 
 #[test]
 fn a_length_of_time_has_a_least_and_a_most() {
-    for (path, least, most, below, above) in PERIODS {
-        let said = |text: &str| complaints(&with(&at_path(path, text)), None);
+    for Length { at, least, most, outside } in LENGTHS {
+        let said = |text: &str| complaints(&with(&at_path(at, text)), None);
         for text in [least, most] {
-            assert_eq!(said(text), BTreeSet::new(), "{path} {text}");
+            assert_eq!(said(text), BTreeSet::new(), "{at} {text}");
         }
-        for text in [*below, *above].into_iter().flatten() {
+        for text in *outside {
             let expected = format!("must be between {least} and {most}");
-            assert!(said(text).contains(&((*path).to_owned(), expected)), "{path} {text}: {:?}", said(text));
+            assert!(said(text).contains(&((*at).to_owned(), expected)), "{at} {text}: {:?}", said(text));
         }
     }
 }
 
 /// A patch that sets one field, with what must be there so that no other rule is broken.
-fn at_path(path: &str, text: &str) -> Value {
-    let mut patch = match path {
+fn at_path(field: &str, text: &str) -> Value {
+    let mut patch = match field {
         "spec.auth.issuers[].leeway" => {
             return json!({ "spec": { "auth": { "issuers": [
                 { "audiences": ["a"], "jwksUrl": "https://a.example", "leeway": text },
@@ -103,7 +103,7 @@ fn at_path(path: &str, text: &str) -> Value {
         _ => json!({}),
     };
     let mut value = &mut patch;
-    for step in path.split('.') {
+    for step in field.split('.') {
         value = &mut value[step];
     }
     *value = text.into();

@@ -152,7 +152,7 @@ fn the_revision_names_what_belongs_to_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Whatever came before: a spec has its objects, and pods start anew only where one of the changes is of that sort.
     #[test]

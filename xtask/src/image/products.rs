@@ -45,9 +45,9 @@ pub(crate) const PRODUCTS: [Product; 2] = [
     Product {
         name: "presence-operator",
         title: "presence operator",
-        ports: &[8080],
+        ports: &[8888],
         home: None,
-        asks: &[],
+        asks: &[&["crd"]],
         dial: None,
     },
 ];

@@ -1,6 +1,6 @@
 //! Chance that can be had again from its seed.
 
-/// SplitMix64.
+/// `SplitMix64`.
 pub(super) struct Chance(u64);
 
 impl Chance {

@@ -124,10 +124,15 @@ impl Operator {
             return;
         }
         if replicas < size {
-            assert_eq!(ending, 0, "a pod is ending, and {name} is to lose another");
-            let its = world.pods.iter().filter(|pod| pod.revision == dep.revision && pod.ends.is_none());
-            let its_ready = i32::try_from(its.filter(|pod| pod.ready).count()).unwrap();
+            let its: Vec<_> =
+                world.pods.iter().filter(|it| it.revision == dep.revision && it.ends.is_none()).collect();
+            let count = |of: usize| i32::try_from(of).unwrap();
+            assert!(
+                ending == 0 || count(its.len()) <= replicas,
+                "a pod is ending, and {name} is to lose another"
+            );
             // What is not ready, or not even made, goes first.
+            let its_ready = count(its.iter().filter(|pod| pod.ready).count());
             let left = ready - (its_ready - replicas).max(0);
             assert!(
                 left >= asked.min(ready),

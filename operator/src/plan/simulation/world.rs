@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// A Deployment's controller, with its ReplicaSet's: makes what lacks, takes what is too many.
+    /// A Deployment's controller, with that of its `ReplicaSet`: makes what lacks, takes what is too many.
     fn control(&mut self, chance: &mut Chance) {
         let names: Vec<_> = self.deps.keys().cloned().collect();
         if names.is_empty() {
