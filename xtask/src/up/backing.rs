@@ -26,14 +26,20 @@ pub(crate) struct Backing {
 }
 
 /// Brings them up in a namespace, which is made where it is absent.
-pub(crate) fn backing(workspace: &Workspace, cluster: &Cluster, images: &Images, namespace: &str) -> Result<Backing> {
+pub(crate) fn backing(
+    workspace: &Workspace,
+    cluster: &Cluster,
+    images: &Images,
+    namespace: &str,
+) -> Result<Backing> {
     objects::apply(cluster, None, &objects::namespace(namespace).to_string())?;
     if !objects::exists(cluster, namespace, "secret", SECRET)? {
         let mut data = serde_json::Map::new();
         for name in SECRETS {
             data.insert(name.to_owned(), random()?.into());
         }
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data});
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data});
         objects::apply(cluster, Some(namespace), &secret.to_string())?;
     }
     for manifest in manifests(workspace)? {
@@ -100,4 +106,17 @@ pub(super) fn random() -> Result<String> {
     let read = fs::File::open(source).and_then(|mut file| file.read_exact(&mut bytes));
     read.context("read /dev/urandom")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_differ_and_need_no_quotes() {
+        let (one, two) = (random().unwrap(), random().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 48);
+        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    }
 }
