@@ -75,3 +75,36 @@ pub fn node_modules() -> Result<PathBuf> {
 pub fn python() -> Result<PathBuf> {
     Ok(PathBuf::from(required("PRESENCE_TEST_PYTHON", "a Python with python-socketio")?))
 }
+
+/// Who administers the Kubernetes cluster under test.
+pub fn kubeconfig() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_KUBECONFIG", "an administrator's kubeconfig")?))
+}
+
+pub fn kubectl() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_KUBECTL", "the kubectl binary")?))
+}
+
+pub fn helm() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_HELM", "the helm binary")?))
+}
+
+/// The API server's audit log. A cluster of somebody's own has none that tests could read.
+pub fn audit_log() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_AUDIT_LOG", "the API server's audit log")?))
+}
+
+/// The operator's binary, for scenarios that run it outside the cluster.
+pub fn operator() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_OPERATOR_BIN", "the presence-operator binary")?))
+}
+
+/// The image of the server, as a pod names it.
+pub fn image() -> Result<String> {
+    required("PRESENCE_TEST_IMAGE", "the image of presence, with its tag")
+}
+
+/// The image of the operator, as a pod names it.
+pub fn operator_image() -> Result<String> {
+    required("PRESENCE_TEST_OPERATOR_IMAGE", "the image of presence-operator, with its tag")
+}

@@ -186,8 +186,7 @@ async fn an_unknown_session_is_not_found(stack: &mut Stack) -> Result<()> {
     let expected = DeleteResponse::DeleteFailure(DeleteFailure::NotFound);
     ensure!(status == 404 && said == expected, "{status} {said:?}");
     for (agent, classroom) in [("nobody", &*room), (&*agent_id("ann"), "a.b")] {
-        let request =
-            server.delete_with(agent, classroom).bearer_auth(INTERNAL_SECRET);
+        let request = server.delete_with(agent, classroom).bearer_auth(INTERNAL_SECRET);
         Answer::to(request).await?.problem(400)?;
     }
     Ok(())
