@@ -1,5 +1,5 @@
-//! Generated files that are committed: each is what a subcommand of the `presence` binary prints. To add one, add
-//! a row. Nothing here knows what the files mean; the types in `presence` and `presence-api` do.
+//! Generated files that are committed: each is what a subcommand of one of our binaries prints. To add one, add
+//! a row. Nothing here knows what the files mean; the types in `presence`, `presence-api` and the operator do.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,16 +11,26 @@ use crate::workspace::Workspace;
 
 struct Generated {
     file: &'static str,
-    /// Arguments of `presence`.
+    binary: &'static str,
+    /// Its arguments.
     from: &'static [&'static str],
 }
 
+const BINARIES: [&str; 2] = ["presence", "presence-operator"];
+
 const FILES: &[Generated] = &[
-    Generated { file: "docs/config.schema.json", from: &["config-schema"] },
-    Generated { file: "docs/openapi.json", from: &["openapi"] },
-    Generated { file: "docs/openapi-internal.json", from: &["openapi-internal"] },
-    Generated { file: "docs/ERRORS.md", from: &["errors-doc"] },
-    Generated { file: "docs/protocol.schema.json", from: &["protocol-schema"] },
+    Generated { file: "docs/config.schema.json", binary: "presence", from: &["config-schema"] },
+    Generated { file: "docs/openapi.json", binary: "presence", from: &["openapi"] },
+    Generated { file: "docs/openapi-internal.json", binary: "presence", from: &["openapi-internal"] },
+    Generated { file: "docs/ERRORS.md", binary: "presence", from: &["errors-doc"] },
+    Generated { file: "docs/protocol.schema.json", binary: "presence", from: &["protocol-schema"] },
+    Generated { file: "crds/presenceclusters.yaml", binary: "presence-operator", from: &["crd"] },
+    // Helm reads nothing outside a chart.
+    Generated {
+        file: "charts/presence-operator/files/crds/presenceclusters.yaml",
+        binary: "presence-operator",
+        from: &["crd"],
+    },
 ];
 
 const MEND: &str = "cargo xtask codegen";
@@ -28,11 +38,12 @@ const MEND: &str = "cargo xtask codegen";
 pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {
     // The whole workspace, as tests and clippy build it: with `-p presence` the dependencies would get other
     // features and be built twice.
-    process::run(workspace.cargo().args(["build", "--quiet", "--workspace", "--bin", "presence"]))?;
-    let presence = workspace.built("debug", "presence");
+    let binaries = BINARIES.iter().flat_map(|name| ["--bin", name]);
+    process::run(workspace.cargo().args(["build", "--quiet", "--workspace"]).args(binaries))?;
     let mut stale = Vec::new();
     for generated in FILES {
-        match one(&workspace.root, &presence, generated, check) {
+        let binary = workspace.built("debug", generated.binary);
+        match one(&workspace.root, &binary, generated, check) {
             Ok(None) => {}
             Ok(Some(difference)) => {
                 println!("{} is not what the code says: {difference}", generated.file);
@@ -52,11 +63,11 @@ pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {
 }
 
 /// In check mode, returns how the file differs; else writes it.
-fn one(root: &Path, presence: &Path, generated: &Generated, check: bool) -> Result<Option<String>> {
-    let mut command = Command::new(presence);
+fn one(root: &Path, binary: &Path, generated: &Generated, check: bool) -> Result<Option<String>> {
+    let mut command = Command::new(binary);
     let fresh = process::output(command.args(generated.from).current_dir(root))?;
     if fresh.trim().is_empty() {
-        bail!("`presence {}` printed nothing", generated.from.join(" "));
+        bail!("`{} {}` printed nothing", generated.binary, generated.from.join(" "));
     }
     let path = root.join(generated.file);
     let committed = std::fs::read_to_string(&path).ok();

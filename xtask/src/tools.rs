@@ -5,6 +5,10 @@
 pub(crate) mod apt;
 pub(crate) mod autobahn;
 pub(crate) mod cargo_deny;
+pub(crate) mod go;
+pub(crate) mod helm;
+pub(crate) mod kubernetes;
+pub(crate) mod linters;
 pub(crate) mod nats;
 pub(crate) mod node;
 pub(crate) mod python;

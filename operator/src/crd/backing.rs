@@ -1,27 +1,31 @@
 //! What presence stands on: PostgreSQL, NATS, Redis, and Mixpanel. Their secrets are named, never written here, and lie
 //! in the resource's own namespace.
 
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Period;
+use super::{Period, patterns, rules};
 
 /// One key of a Secret in this namespace.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKey {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = patterns::NAME))]
     pub name: String,
     /// The key in it.
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = patterns::KEY))]
     pub key: String,
 }
 
 /// PostgreSQL.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [rules::check(
+    ".migrationUrlSecret",
+    "self.migrate == 'Auto' || !has(self.migrationUrlSecret)",
+    "is of no use when database.migrate is Manual: leave it out, or set migrate to Auto",
+)]))]
 pub struct Database {
     /// Holds `postgres://user@host:5432/database`, with or without a password.
     pub url_secret: SecretKey,
@@ -55,17 +59,35 @@ pub enum Migrate {
 }
 
 /// NATS, 2.12 or later, with JetStream.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rules::check(
+        ".urls",
+        "self.urls.all(u, u.startsWith('tls://')) || self.urls.all(u, u.startsWith('nats://'))",
+        "mixes nats:// and tls://: they are servers of one cluster, so use one of both for all",
+    ),
+    rules::check(
+        ".credentialsSecret",
+        "(has(self.credentialsSecret) ? 1 : 0) + (has(self.user) ? 1 : 0) + (has(self.tokenSecret) ? 1 : 0) <= 1",
+        "one way to log in is enough: keep credentialsSecret, or user with passwordSecret, or tokenSecret",
+    ),
+    rules::check(
+        ".passwordSecret",
+        "has(self.user) == has(self.passwordSecret)",
+        "user and passwordSecret belong together: give both, or none",
+    ),
+]))]
 pub struct Nats {
     /// The servers: `nats://host:4222`, or `tls://…`. A URL holds no password.
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(min = 1, max = 16), transform = rules::servers)]
     pub urls: Vec<String>,
     /// Holds a credentials file (JWT and seed).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
     /// The user that `passwordSecret` belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = patterns::USER))]
     pub user: Option<String>,
     /// Holds the user's password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +100,7 @@ pub struct Nats {
     pub ca_secret: Option<SecretKey>,
     /// The name of a Secret with our own `tls.crt` and `tls.key`, where the servers ask for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = patterns::NAME))]
     pub client_certificate_secret: Option<String>,
     /// The stream of events. It is made where it is absent.
     #[serde(default)]
@@ -87,13 +110,23 @@ pub struct Nats {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stream {
-    /// Its name. One stream belongs to one database.
-    #[schemars(length(min = 1, max = 64), regex(pattern = "^[-_a-zA-Z0-9]+$"))]
+    /// Its name. One stream belongs to one database. It cannot be changed: while pods of both revisions ran, those of one
+    /// would not hear of agents of the other.
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = patterns::WORD),
+        extend("x-kubernetes-validations" = [rules::check_self(
+            "self == oldSelf",
+            "cannot be changed, for pods of the old and the new name would not hear each other: make another \
+                PresenceCluster and move there",
+        )])
+    )]
     pub name: String,
     /// Copies of each event.
     #[schemars(range(min = 1, max = 5))]
     pub replicas: i32,
     /// How long an event is kept: how far back an agent can resume.
+    #[schemars(transform = rules::within(Period::secs(600), Period::secs(365 * 86_400)))]
     pub max_age: Period,
 }
 
@@ -104,7 +137,7 @@ impl Default for Stream {
 }
 
 /// One Redis, 6 or later; not a cluster of them.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Redis {
     /// Holds `redis://host:6379/0`, or `rediss://…`.
@@ -115,18 +148,27 @@ pub struct Redis {
     /// Holds the certificate authority of the server, in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret: Option<SecretKey>,
-    /// What every key begins with, where a site shares its Redis.
+    /// What every key begins with, where a site shares its Redis. It cannot be changed: while pods of both revisions ran,
+    /// each lesson would have two states.
     #[serde(default)]
-    #[schemars(length(max = 64))]
+    #[schemars(
+        length(max = 64),
+        regex(pattern = patterns::VISIBLE),
+        extend("x-kubernetes-validations" = [rules::check_self(
+            "self == oldSelf",
+            "cannot be changed, for pods of the old and the new prefix would keep two states of a lesson: take redis \
+                out of the spec, wait until it is Ready, and put it back",
+        )])
+    )]
     pub key_prefix: String,
 }
 
 /// Mixpanel.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Analytics {
     /// The base of the API: `https://api.mixpanel.com`, or that of a proxy.
-    #[schemars(length(max = 2048), regex(pattern = "^https://"))]
+    #[schemars(length(max = 2048), regex(pattern = patterns::HTTPS_URL), transform = rules::address)]
     pub url: String,
     /// Holds the project's token.
     pub token_secret: SecretKey,

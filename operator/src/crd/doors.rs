@@ -3,16 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Period;
+use super::{Period, rules};
 
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Doors {
     /// Web origins whose pages may connect, as a browser sends them, or `*`. When empty: any page that shows a token.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 64), transform = rules::origins)]
     pub origins: Vec<String>,
     /// Networks of the proxies in front, in CIDR notation: what they say in `X-Forwarded-For` is believed.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), transform = rules::networks)]
     pub trusted_proxies: Vec<String>,
     /// Connections of one pod at a time, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,15 +31,16 @@ pub struct NativeDoor {
     pub enabled: bool,
     /// Bytes that may wait for one socket; a client that reads slower is closed, and resumes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 16384, max = 16_777_216))]
+    #[schemars(range(min = 131_072, max = 67_108_864))]
     pub queue_bytes: Option<i32>,
-    /// Frames that a client may send per second, on average.
+    /// Frames that a client may send per second, on average. Up to 200 may come at once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
+    #[schemars(range(min = 1, max = 200))]
     pub frames_per_second: Option<i32>,
     /// Bytes of a message, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1024, max = 1_048_576))]
+    // Not less than may be sent before a token was seen.
+    #[schemars(range(min = 16_384, max = 1_048_576))]
     pub max_message: Option<i32>,
 }
 
@@ -68,7 +69,8 @@ pub struct SocketIoDoor {
     pub identity: Identity,
     /// Bytes of a message, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1024, max = 16_777_216))]
+    // Not less than may be sent before a token was seen.
+    #[schemars(range(min = 65_536, max = 16_777_216))]
     pub max_payload: Option<i32>,
     /// Clients of one pod that poll at a time, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,21 +78,30 @@ pub struct SocketIoDoor {
     pub max_polling: Option<i32>,
     /// Seats that a lesson gets.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
+    #[schemars(range(min = 1, max = 1000))]
     pub seats: Option<i32>,
 }
 
 /// Defaults are the server's own.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [rules::check(
+    ".leaseRenew",
+    "duration(self.leaseRenew) + duration(self.leaseRenew) < duration(self.leaseTtl)",
+    "must be less than half of leaseTtl, so that one renewal may fail: lower it, or raise leaseTtl",
+)]))]
 pub struct Timings {
     /// How long a session whose connection broke is kept for its agent.
+    #[schemars(transform = rules::within(Period::secs(0), Period::secs(300)))]
     pub leave_grace: Period,
     /// How long the agents of a dead pod have to come back before they are said to have left.
+    #[schemars(transform = rules::within(Period::secs(0), Period::secs(300)))]
     pub return_window: Period,
     /// How long a pod that is not heard of still counts as alive.
+    #[schemars(transform = rules::within(Period::secs(1), Period::secs(300)))]
     pub lease_ttl: Period,
     /// How often a pod says that it lives.
+    #[schemars(transform = rules::within(Period::millis(100), Period::secs(149)))]
     pub lease_renew: Period,
 }
 
@@ -105,15 +116,23 @@ impl Default for Timings {
     }
 }
 
+// What a pod needs to end: `preStop`, `deadline`, and 11 s for what the server does after that.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [rules::check(
+    ".deadline",
+    "duration(self.preStop) + duration(self.deadline) <= duration('3589s')",
+    "must leave a pod no more than an hour to end: lower deadline or preStop until both are at most 3589s together",
+)]))]
 pub struct Drain {
     /// How long a pod that lets go of its agents waits for them to connect elsewhere. What is left then has left.
+    #[schemars(transform = rules::within(Period::secs(0), Period::secs(3589)))]
     pub deadline: Period,
     /// How many agents per second are told to connect elsewhere, by all pods together.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub agents_per_second: i32,
     /// How long a pod that is to end goes on as before, while load balancers learn that it ends.
+    #[schemars(transform = rules::within(Period::secs(0), Period::secs(600)))]
     pub pre_stop: Period,
     /// Deleting the resource waits until every pod has let go of its agents, within the deadline.
     pub on_delete: bool,

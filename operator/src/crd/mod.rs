@@ -1,20 +1,24 @@
 //! The `PresenceCluster` resource: what a platform team writes, and what it reads back. Data and its schema, no logic:
 //! a file for each part of the spec, one for the status, one for the closed list of reasons.
 
-#![expect(unreachable_pub, reason = "the derive of schemas repeats each struct in a private place")]
 #![expect(clippy::duplicated_attributes, reason = "printer columns share types")]
 
 pub mod auth;
 pub mod backing;
 pub mod doors;
+mod foreign;
 pub mod monitoring;
 pub mod network;
+mod patterns;
 pub mod period;
 pub mod reason;
+mod rules;
 pub mod status;
 pub mod workload;
+mod yaml;
 
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use auth::{Auth, Authz, AuthzMode, Issuer};
@@ -25,10 +29,11 @@ pub use network::{Gateway, Ingress, NetworkPolicy, Route, Service, ServiceType};
 pub use period::Period;
 pub use reason::{ConditionType, Reason};
 pub use status::{PodPhase, PodStatus, PresenceClusterStatus};
-pub use workload::{Autoscaling, DisruptionBudget, Image, Pod, Rollout};
+pub use workload::{Autoscaling, DisruptionBudget, Image, Pod, PullPolicy, Rollout, Spread};
+pub use yaml::{definition, yaml};
 
 /// A presence: who is in the classroom, now and afterwards.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "presence.rs",
     version = "v1alpha1",
@@ -36,9 +41,14 @@ pub use workload::{Autoscaling, DisruptionBudget, Image, Pod, Rollout};
     plural = "presenceclusters",
     singular = "presencecluster",
     shortname = "pc",
+    shortname = "presence",
     namespaced,
     status = "PresenceClusterStatus",
     derive = "PartialEq",
+    // NAME-migrate-REVISION is the value of a label, and a Service's name begins with a letter.
+    validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must have at most 40 characters of a-z, 0-9 and -, begin with a letter and not end \
+            with -: other names are made of it"),
     doc = "A presence: who is in the classroom, now and afterwards",
     scale(
         spec_replicas_path = ".spec.replicas",
@@ -58,6 +68,25 @@ pub use workload::{Autoscaling, DisruptionBudget, Image, Pod, Rollout};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rules::check(
+        ".doors",
+        "self.doors.native.enabled || (has(self.doors.socketio.enabled) ? self.doors.socketio.enabled : has(self.redis))",
+        "no door is open: enable doors.native, or doors.socketio with redis",
+    ),
+    rules::check(
+        ".doors.socketio.enabled",
+        "!has(self.doors.socketio.enabled) || !self.doors.socketio.enabled || has(self.redis)",
+        "needs redis, where pods share the state of lessons: give redis, or close this door",
+    ),
+    rules::check(
+        ".pod.resources",
+        "!has(self.autoscaling) || !has(self.pod.resources) \
+            || (has(self.pod.resources.requests) && 'cpu' in self.pod.resources.requests) \
+            || (has(self.pod.resources.limits) && 'cpu' in self.pod.resources.limits)",
+        "must request cpu where there is autoscaling: how much of it is used is what is measured",
+    ),
+]))]
 pub struct PresenceClusterSpec {
     /// How many pods serve. An autoscaler may own this through the scale subresource.
     #[serde(default = "replicas")]

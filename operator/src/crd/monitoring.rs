@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Period;
+use super::{Period, patterns, rules};
 
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -13,15 +13,17 @@ pub struct Monitoring {
     /// Whether there is a PodMonitor, where the cluster knows such.
     pub pod_monitor: bool,
     /// How often metrics are read.
+    #[schemars(transform = rules::within(Period::secs(1), Period::secs(3600)))]
     pub interval: Period,
     /// Labels of the PodMonitor, by which a Prometheus selects it.
+    #[schemars(transform = rules::labels)]
     pub labels: BTreeMap<String, String>,
-    /// What is logged: a level, or several by module.
-    #[schemars(length(min = 1, max = 512))]
+    /// What is logged: a level, or several by module, such as `info,presence=debug`.
+    #[schemars(length(min = 1, max = 512), regex(pattern = patterns::LOG_LEVEL))]
     pub log_level: String,
     /// The OTLP/HTTP collector that traces are sent to. Without it, none are made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = "^https?://"))]
+    #[schemars(length(max = 2048), regex(pattern = patterns::HTTP_URL), transform = rules::address)]
     pub otlp_endpoint: Option<String>,
 }
 

@@ -1,10 +1,10 @@
 //! What the operator says of a `PresenceCluster`: nothing in it changes while nothing happens.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What the operator saw. Nobody else writes it.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PresenceClusterStatus {
@@ -30,7 +30,8 @@ pub struct PresenceClusterStatus {
     pub pods: Vec<PodStatus>,
 }
 
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A pod.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodStatus {
     /// Its name.

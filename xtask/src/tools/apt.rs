@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{process, tools};
 
+/// Where Debian has them.
+pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
+
 /// The folder with `initdb`, `postgres`, `pg_isready` and `psql`.
 pub(crate) fn postgres_bin() -> Result<PathBuf> {
     ensure("postgresql", find_postgres)
@@ -17,6 +20,10 @@ pub(crate) fn postgres_bin() -> Result<PathBuf> {
 
 pub(crate) fn redis_server() -> Result<PathBuf> {
     ensure("redis-server", || tools::in_path("redis-server"))
+}
+
+pub(crate) fn openssl() -> Result<PathBuf> {
+    ensure("openssl", || tools::in_path("openssl"))
 }
 
 pub(crate) fn node() -> Result<()> {
@@ -34,6 +41,20 @@ pub(crate) fn python() -> Result<()> {
 /// The allocator is built with it; a C compiler is there wherever Rust is.
 pub(crate) fn make() -> Result<()> {
     ensure("make", || tools::in_path("make")).map(drop)
+}
+
+/// containerd, with what it and Kubernetes' nodes call: runc, CNI plugins, and tools of the network.
+pub(crate) fn containerd() -> Result<PathBuf> {
+    const PROGRAMS: [&str; 9] =
+        ["ctr", "runc", "iptables", "nft", "ip", "conntrack", "ethtool", "socat", "nsenter"];
+    let packages = "containerd runc containernetworking-plugins iptables nftables iproute2 conntrack ethtool \
+                    socat util-linux";
+    ensure(packages, || {
+        let all = PROGRAMS.iter().all(|name| tools::in_path(name).is_some());
+        let plugins = ["bridge", "host-local", "loopback"].iter();
+        let plugged = plugins.map(|name| Path::new(CNI_PLUGINS).join(name)).all(|it| tools::is_program(&it));
+        tools::in_path("containerd").filter(|_| all && plugged)
+    })
 }
 
 /// The headers that the tests' foreign NATS client (`svc-nats-client`) is built with.

@@ -1,0 +1,14 @@
+// kubectl, as Kubernetes' own cmd/kubectl makes it.
+package main
+
+import (
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/util"
+)
+
+func main() {
+	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
+		util.CheckErr(err) // says what is wrong, and leaves with the command's exit code
+	}
+}

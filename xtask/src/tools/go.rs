@@ -1,0 +1,96 @@
+//! Programs of Go: those of `tests/cluster/testbed/` and those that modules have. Built once into the cache, each in a
+//! folder that is named after all it is made of. Go itself has to be on the machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools::Pinned;
+use crate::workspace::Workspace;
+use crate::{process, tools};
+
+/// What the modules ask for. Go would download a newer toolchain by itself; a fresh machine must not depend on that.
+const AT_LEAST: &[u32] = &[1, 26];
+
+/// What `go version` says.
+fn version() -> Result<String> {
+    let said = process::probe(Command::new("go").arg("version"));
+    let said =
+        said.context("Go is missing: install 1.26 or later (https://go.dev/dl) and put `go` in PATH")?;
+    // `go version go1.26.8 linux/amd64`
+    if tools::version(&said) < AT_LEAST.to_vec() {
+        bail!("{} is too old: install Go 1.26 or later (https://go.dev/dl)", said.trim());
+    }
+    Ok(said)
+}
+
+fn go() -> Command {
+    let mut command = Command::new("go");
+    command.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOWORK", "off");
+    command.env_remove("GOOS").env_remove("GOARCH");
+    command
+}
+
+/// The program of a package `module/name` in the clone, static and stripped.
+pub(crate) fn program(workspace: &Workspace, module: &str, name: &str, ldflags: &str) -> Result<PathBuf> {
+    let mut files = vec![format!("{module}/go.mod"), format!("{module}/go.sum")];
+    files.extend(sources(workspace, &format!("{module}/{name}"))?);
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let pinned = Pinned::read(workspace, name, &files, &format!("{}{ldflags}", version()?))?;
+    let built = pinned.home.join(name);
+    if pinned.is_complete() {
+        return Ok(built);
+    }
+    let _lock = tools::lock_cache()?;
+    if pinned.is_complete() {
+        return Ok(built);
+    }
+    pinned.make_home_anew()?;
+    let mut command = go();
+    command.current_dir(workspace.root.join(module)).args(["build", "-trimpath", "-ldflags"]);
+    command.arg(format!("-s -w {ldflags}")).arg("-o").arg(&built).arg(format!("./{name}"));
+    build(name, &mut command)?;
+    pinned.complete()?;
+    Ok(built)
+}
+
+/// The program of a package that is in a module of its own, by `go install`.
+pub(crate) fn installed(package: &str, release: &str, ldflags: &str) -> Result<PathBuf> {
+    version()?;
+    let name = package.rsplit('/').next().unwrap_or(package);
+    let home = tools::cache()?.join(format!("{name}-{release}"));
+    let program = home.join(name);
+    let _lock = tools::lock_cache()?;
+    if tools::is_program(&program) {
+        return Ok(program);
+    }
+    let mut command = go();
+    // Not from within the clone: a go.mod there would be asked. GOBIN excludes cross builds.
+    command.current_dir(tools::cache()?).env("GOBIN", &home);
+    command.args(["install", "-trimpath", "-ldflags", &format!("-s -w {ldflags}")]);
+    build(&format!("{name} {release}"), command.arg(format!("{package}@{release}")))?;
+    Ok(program)
+}
+
+fn build(what: &str, command: &mut Command) -> Result<()> {
+    println!("building {what} with Go (once; minutes where its modules are new) …");
+    let started = Instant::now();
+    process::run(command)?;
+    println!("  {what} is built ({:.0} s)", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The package's own Go files, in order, relative to the clone.
+fn sources(workspace: &Workspace, package: &str) -> Result<Vec<String>> {
+    let folder = workspace.root.join(package);
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("list {package}"))?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut found: Vec<String> = names
+        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "go"))
+        .map(|name| format!("{package}/{name}"))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
