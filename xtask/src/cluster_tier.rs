@@ -130,6 +130,8 @@ fn tell(workspace: &Workspace, tests: &mut Command) -> Result<()> {
     tests.env("PRESENCE_TEST_BIN", workspace.built("debug", "presence"));
     tests.env("PRESENCE_TEST_OPERATOR_BIN", workspace.built("debug", "presence-operator"));
     tests.env("PRESENCE_TEST_CACHE", tools::cache()?);
+    // Each scenario has a database of its own, which psql makes.
+    tests.env("PRESENCE_TEST_PG_BIN", tools::apt::postgres_bin()?);
     // For what only xtask can do to a cluster: `cluster node kill`.
     tests.env("PRESENCE_TEST_XTASK", std::env::current_exe().context("find our own program")?);
     Ok(())

@@ -6,12 +6,18 @@
 mod audit;
 mod objects;
 mod place;
+mod process;
+mod proxy;
 mod release;
+mod snapshot;
 
 pub use audit::{Audit, Call};
 pub use objects::{Kind, condition, name_of, path};
 pub use place::{Place, SECRET, names};
-pub use release::Release;
+pub use process::Operator;
+pub use proxy::Proxy;
+pub use release::{Release, chart};
+pub use snapshot::{difference, snapshot};
 
 use crate::{environment, wait};
 use anyhow::{Context, Result, ensure};
@@ -23,6 +29,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
+use tokio::sync::OnceCell;
 
 /// A pod starts, a Job runs, an image is looked for: all of it beside other scenarios, on few cores.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -43,10 +50,29 @@ impl fmt::Debug for Kube {
 impl Kube {
     pub async fn new() -> Result<Self> {
         let kubeconfig = environment::kubeconfig()?;
-        let read = Kubeconfig::read_from(&kubeconfig).context("read the kubeconfig")?;
-        let config = Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default()).await;
-        let client = Client::try_from(config.context("understand the kubeconfig")?)?;
+        let client = Client::try_from(config(&kubeconfig).await?)?;
         Ok(Self { client, kubeconfig })
+    }
+
+    /// One that tries nothing a second time: whoever asks through it is to see what the API server says.
+    async fn plain_client(&self) -> Result<Client> {
+        let mut config = config(&self.kubeconfig).await?;
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// The resource's own definition, which all places share.
+    async fn ensure_crd(&self) -> Result<()> {
+        static ONCE: OnceCell<()> = OnceCell::const_new();
+        let brought = ONCE.get_or_try_init(async || {
+            let crds = chart().join("files/crds");
+            let crds = crds.to_str().context("a path is text")?;
+            let how = ["--server-side", "--force-conflicts", "--field-manager=presence-tests"];
+            self.kubectl(&[&["apply", "-f", crds][..], &how].concat()).await?;
+            let known = ["wait", "--for=condition=Established", "--timeout=60s"];
+            self.kubectl(&[&known[..], &["crd/presenceclusters.presence.rs"]].concat()).await.map(drop)
+        });
+        brought.await.copied()
     }
 
     /// What kubectl prints; it must succeed.
@@ -96,4 +122,30 @@ impl Kube {
         })
         .await
     }
+}
+
+async fn config(kubeconfig: &std::path::Path) -> Result<Config> {
+    let read = Kubeconfig::read_from(kubeconfig).context("read the kubeconfig")?;
+    let config = Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default()).await;
+    config.context("understand the kubeconfig")
+}
+
+/// Plays a scenario in a place of its own. Where it fails, all that is there is shown, and stays.
+pub async fn scenario(name: &str, play: impl AsyncFnOnce(&Place) -> Result<()>) -> Result<()> {
+    let place = Place::new(name).await?;
+    finish(play(&place).await, place).await
+}
+
+/// The same for one that others could not bear.
+pub async fn scenario_alone(name: &str, play: impl AsyncFnOnce(&Place) -> Result<()>) -> Result<()> {
+    let place = Place::alone(name).await?;
+    finish(play(&place).await, place).await
+}
+
+async fn finish(played: Result<()>, place: Place) -> Result<()> {
+    if let Err(error) = &played {
+        eprintln!("{}: {error:#}\n{}", place.namespace, place.state().await);
+    }
+    played?;
+    place.leave().await
 }

@@ -2,7 +2,8 @@
 
 use super::{Kind, Kube, condition, name_of, objects::path};
 use crate::{
-    Database, environment,
+    Database, Server, environment,
+    log::Log,
     tokens::{AUDIENCE, Tokens},
 };
 use anyhow::{Context, Result, ensure};
@@ -13,7 +14,17 @@ use kube::{
     core::DynamicObject,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Scenarios share the cluster, but for those that take nodes away.
+static CLUSTER: RwLock<()> = RwLock::const_new(());
+
+#[derive(Debug)]
+enum Turn {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
 
 /// The Secret with everything that a spec names.
 pub const SECRET: &str = "school";
@@ -22,18 +33,29 @@ pub const SECRET: &str = "school";
 pub struct Place {
     pub kube: Kube,
     pub namespace: String,
-    pub tokens: Tokens,
-    /// What events of this place are published to.
-    pub stream: String,
+    /// What tells this place's names from those of others.
+    pub id: String,
+    pub tokens: Arc<Tokens>,
     pub database: Database,
     folder: tempfile::TempDir,
+    _turn: Turn,
 }
 
 impl Place {
     /// A namespace under Pod Security `restricted`, with a Secret that holds all that a spec may name.
     pub async fn new(name: &str) -> Result<Self> {
+        Self::within(name, Turn::Shared { _guard: CLUSTER.read().await }).await
+    }
+
+    /// The same while nobody else has one.
+    pub async fn alone(name: &str) -> Result<Self> {
+        Self::within(name, Turn::Alone { _guard: CLUSTER.write().await }).await
+    }
+
+    async fn within(name: &str, turn: Turn) -> Result<Self> {
         let kube = Kube::new().await?;
-        let id = &uuid::Uuid::new_v4().simple().to_string()[..6];
+        kube.ensure_crd().await?;
+        let id = uuid::Uuid::new_v4().simple().to_string()[..6].to_owned();
         let namespace = format!("{name}-{id}");
         let level = ["enforce", "warn", "audit"];
         let level = level.map(|mode| (format!("pod-security.kubernetes.io/{mode}"), "restricted"));
@@ -44,9 +66,9 @@ impl Place {
         let namespaces: Api<DynamicObject> = Api::all_with(kube.client.clone(), &namespaces());
         namespaces.create(&PostParams::default(), &serde_json::from_value(made)?).await?;
         let folder = tempfile::tempdir().context("make a folder")?;
-        let tokens = Tokens::new(folder.path());
+        let tokens = Arc::new(Tokens::new(folder.path()));
         let database = Database::create(&format!("presence_{id}"))?;
-        let place = Self { kube, namespace, tokens, stream: format!("classroom-{id}"), database, folder };
+        let place = Self { kube, namespace, id, tokens, database, folder, _turn: turn };
         place.put_secret(SECRET, &place.secrets()?).await?;
         Ok(place)
     }
@@ -76,6 +98,21 @@ impl Place {
         Ok(JwkSet { keys: vec![jwk] })
     }
 
+    /// `examples/smallest.yaml` with what this place has, and with Redis, so that both doors are open.
+    pub fn smallest(&self, name: &str) -> Result<Value> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/smallest.yaml");
+        let text = std::fs::read_to_string(file).context("read the smallest example")?;
+        let mut example: Value = serde_saphyr::from_str(&text).context("understand the smallest example")?;
+        example["metadata"]["name"] = name.into();
+        let ours = self.cluster(name, 3)?;
+        for key in ["image", "database", "nats", "redis", "auth"] {
+            example["spec"][key] = ours["spec"][key].clone();
+        }
+        // Of the few cores that all scenarios share.
+        example["spec"]["pod"] = ours["spec"]["pod"].clone();
+        Ok(example)
+    }
+
     /// A `PresenceCluster` that this place can serve: both doors, and nothing that need not be said.
     pub fn cluster(&self, name: &str, replicas: u32) -> Result<Value> {
         let image = environment::image()?;
@@ -89,14 +126,42 @@ impl Place {
                 "replicas": replicas,
                 "image": { "repository": repository, "tag": tag },
                 "database": { "urlSecret": key("database-url"), "maxConnections": 4 },
-                "nats": { "urls": [environment::nats()?.as_str()], "stream": { "name": self.stream } },
-                "redis": { "urlSecret": key("redis-url"), "keyPrefix": format!("{}:", self.stream) },
+                "nats": { "urls": [environment::nats()?.as_str().trim_end_matches('/')] },
+                "redis": { "urlSecret": key("redis-url"), "keyPrefix": format!("{}:", self.id) },
                 "auth": { "issuers": [{ "audiences": [AUDIENCE], "keySecret": key("jwks.json") }] },
+                // Load balancers have nothing to learn here.
+                "drain": { "preStop": "1s", "deadline": "20s" },
                 "pod": { "resources": {
                     "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" },
                 } },
             },
         }))
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The clients' side of a Service, or of a pod.
+    pub fn server(&self, at: SocketAddr) -> Result<Server> {
+        let at = at.to_string();
+        let listening = json!({ "public": at, "internal": at, "metrics": at });
+        Server::new(&listening, Log::at(&self.folder.path().join("nowhere.log")), self.tokens.clone(), 0)
+    }
+
+    /// Where the public Service of a cluster is, as it is seen from outside of the pods.
+    pub async fn door(&self, cluster: &str) -> Result<SocketAddr> {
+        let service = self.get(Kind::Service, cluster).await?;
+        let address = path(&service, "/spec/clusterIP")?.as_str().context("an address is text")?;
+        Ok(SocketAddr::new(address.parse().context("a Service has an address")?, 80))
+    }
+
+    /// A stream takes an event once per session id, and the tests' databases share a stream: their ids must not meet.
+    /// To be called once there is a schema, and before anybody enters.
+    pub fn begin_sessions_apart(&self) -> Result<()> {
+        let first = (uuid::Uuid::new_v4().as_u128() & ((1 << 45) - 1)) + 1;
+        let restart = format!("ALTER SEQUENCE agent_session_id_seq RESTART WITH {first}");
+        self.database.query(&restart).map(drop)
     }
 
     pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
@@ -189,15 +254,16 @@ impl Place {
     pub async fn pods(&self, cluster: &str) -> Result<Vec<(String, String)>> {
         let labels = format!("app.kubernetes.io/instance={cluster},app.kubernetes.io/component=server");
         let pods = self.list(Kind::Pod, &labels).await?;
-        Ok(pods.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect())
+        let pods = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(pods.map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect())
     }
 
     /// What is there, for the one who reads why a test failed.
     pub async fn state(&self) -> String {
         let mut state = String::new();
         for args in [
-            vec!["get", "pc,deploy,job,pod,svc,events", "-o", "wide"],
-            vec!["get", "pc", "-o", "jsonpath={range .items[*]}{.metadata.name}{' '}{.status}{'\\n'}{end}"],
+            vec!["get", "presence,deploy,job,pod,svc,events", "-o", "wide"],
+            vec!["get", "presence", "-o", "jsonpath={range .items[*]}{.metadata.name}{' '}{.status}{'\\n'}{end}"],
             vec!["logs", "-l", "app.kubernetes.io/name=presence-operator", "--tail=40"],
             vec!["logs", "-l", "app.kubernetes.io/name=presence", "--tail=15", "--prefix"],
         ] {
