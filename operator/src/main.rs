@@ -66,7 +66,8 @@ fn render(file: &Path) -> Result<String, Failure> {
         fs::read_to_string(file)
     };
     let text = text.map_err(|error| Failure::settings(what(), error))?;
-    desired::render_file(&text).map_err(|error| Failure::settings(format!("{} cannot be rendered", file.display()), error))
+    desired::render_file(&text)
+        .map_err(|error| Failure::settings(format!("{} cannot be rendered", file.display()), error))
 }
 
 fn print(text: &str) -> Result<(), Failure> {

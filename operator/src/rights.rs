@@ -185,7 +185,10 @@ mod tests {
     fn rights_are_asked_for_in_each_namespace_and_leases_in_our_own() {
         let mut scope = of_school();
         let one = asked(&scope);
-        assert!(one.contains(&"patch presenceclusters/status of presence.rs in school".to_owned()), "{one:#?}");
+        assert!(
+            one.contains(&"patch presenceclusters/status of presence.rs in school".to_owned()),
+            "{one:#?}"
+        );
         assert!(one.contains(&"get secrets in school".to_owned()));
         assert!(one.contains(&"update leases of coordination.k8s.io named operator in system".to_owned()));
         scope.namespaces.push("college".to_owned());

@@ -98,12 +98,12 @@ impl Shared {
         !matches!(self.phase, Phase::Steady)
     }
 
-    /// The whole `data` of `NAME-internal`: a key that is not in it is to go.
+    /// The whole `data` of `NAME-internal`: a key that is not in it is to go. Both keys are always there: pods are told
+    /// of two files, and one that starts again in the middle of a rotation must find both.
     pub fn data(&self) -> BTreeMap<String, ByteString> {
         let bytes = |word: &Word| ByteString(word.expose().as_bytes().to_vec());
-        let mut data = BTreeMap::from([(SECRET.to_owned(), bytes(&self.secret))]);
-        data.extend(self.accepted().map(|other| (ACCEPTED.to_owned(), bytes(other))));
-        data
+        let accepted = self.accepted().unwrap_or(&self.secret);
+        BTreeMap::from([(SECRET.to_owned(), bytes(&self.secret)), (ACCEPTED.to_owned(), bytes(accepted))])
     }
 
     /// The annotations of ours on `NAME-internal`: one that is not in it is to go.

@@ -120,7 +120,9 @@ fn is_new_enough(major: &str, minor: &str) -> bool {
 
 async fn resource(client: &Client) -> Result<String, String> {
     let known = bounded(client.list_api_group_resources("presence.rs/v1alpha1")).await.map_err(|error| {
-        format!("not known ({error}); install the chart's CRDs: crds.install=true, in one release of the cluster")
+        format!(
+            "not known ({error}); install the chart's CRDs: crds.install=true, in one release of the cluster"
+        )
     })?;
     let names: Vec<&str> = known.resources.iter().map(|resource| resource.name.as_str()).collect();
     let wanted = ["presenceclusters", "presenceclusters/status", "presenceclusters/scale"];

@@ -43,7 +43,8 @@ fn every_reason_has_its_entry_and_no_entry_is_about_nothing() {
 #[test]
 fn every_entry_says_what_it_means_and_what_to_do() {
     for (name, text) in entries() {
-        let (means, todo) = text.split_once("*Do:*").unwrap_or_else(|| panic!("{name} does not say what to do"));
+        let (means, todo) =
+            text.split_once("*Do:*").unwrap_or_else(|| panic!("{name} does not say what to do"));
         assert!(means.trim().len() > 10, "{name} does not say what it means");
         assert!(todo.trim().len() > 5, "{name} does not say what to do");
     }

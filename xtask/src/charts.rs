@@ -77,7 +77,8 @@ fn copies(workspace: &Workspace) -> Result<Vec<String>> {
 fn versions(workspace: &Workspace) -> Result<Vec<String>> {
     let packages = workspace.metadata["packages"].as_array();
     let operator = packages.into_iter().flatten().find(|package| package["name"] == "presence-operator");
-    let version = operator.and_then(|package| package["version"].as_str()).context("the operator has a version")?;
+    let version =
+        operator.and_then(|package| package["version"].as_str()).context("the operator has a version")?;
     let mut wrong = Vec::new();
     let mut want = |path: &str, text: &str, line: String| {
         if !text.lines().any(|found| found.trim() == line) {
@@ -140,7 +141,8 @@ fn refusals(workspace: &Workspace, helm: &Path) -> Vec<String> {
     let refused = |(set, word): &(&str, &str)| {
         let outcome = template(workspace, helm).args(["--set", set]).output();
         let said = outcome.as_ref().map(|it| String::from_utf8_lossy(&it.stderr).into_owned());
-        let good = outcome.as_ref().is_ok_and(|it| !it.status.success()) && said.is_ok_and(|it| it.contains(word));
+        let good =
+            outcome.as_ref().is_ok_and(|it| !it.status.success()) && said.is_ok_and(|it| it.contains(word));
         (!good).then(|| format!("values `{set}` are not refused with a word about `{word}`"))
     };
     REFUSED.iter().filter_map(refused).collect()
@@ -167,7 +169,9 @@ fn rendered(workspace: &Workspace, helm: &Path, values: &str) -> Result<Vec<Stri
     let again = std::fs::read_to_string(render(workspace, helm, values)?)?;
     let mut found = faults(&text, read(workspace, values)?.contains("clusterWide: true"));
     if text != again {
-        found.push("it is rendered anew each time, so that an upgrade without a change would change something");
+        found.push(
+            "it is rendered anew each time, so that an upgrade without a change would change something",
+        );
     }
     Ok(found.into_iter().map(|fault| format!("with {values}: {fault}")).collect())
 }

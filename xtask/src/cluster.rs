@@ -111,6 +111,10 @@ impl Cluster {
         command.env("PRESENCE_TEST_AUDIT_LOG", self.audit_log());
         command.env("PRESENCE_TEST_KUBECTL", self.program("kubectl"));
         command.env("PRESENCE_TEST_HELM", self.program("helm"));
+        // For what no API server offers: `cluster node kill` and its like.
+        if let Ok(xtask) = std::env::current_exe() {
+            command.env("PRESENCE_TEST_XTASK", xtask);
+        }
     }
 
     /// Gives every node that runs the images of an archive, OCI's or Docker's.

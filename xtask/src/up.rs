@@ -71,10 +71,11 @@ pub(crate) fn up(workspace: &Workspace, wish: &Wish) -> Result<ExitCode> {
             println!("up: it came this far:");
             objects::show(&cluster, NAMESPACE);
             let name = &wish.name;
-            return Err(error.context(format!(
-                "the cluster stays as it is: `cargo xtask cluster dump --name {name} FOLDER` for its logs, \
-                 `cargo xtask up --name {name}` to try again, `cargo xtask down --name {name}` to end it"
-            )));
+            println!("up: the cluster stays as it is");
+            println!("  logs       cargo xtask cluster dump --name {name} FOLDER");
+            println!("  try again  cargo xtask up --name {name} --port {}", wish.port);
+            println!("  end it     cargo xtask down --name {name}");
+            return Err(error);
         }
     }
     Ok(ExitCode::SUCCESS)

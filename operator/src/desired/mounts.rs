@@ -47,12 +47,10 @@ impl Mounts {
             by_secret.entry(&key.name).or_default().push(item(&key.key, file));
         }
         let mut sources: Vec<_> =
-            by_secret.into_iter().map(|(name, items)| source(name.to_owned(), items, None)).collect();
+            by_secret.into_iter().map(|(name, items)| source(name.to_owned(), items)).collect();
         if let Some(cluster) = &self.internal {
-            let name = names::internal_secret(cluster);
-            sources.push(source(name.clone(), vec![item("secret", "internal")], None));
-            // Absent but while the secret is rotated.
-            sources.push(source(name, vec![item("accepted", "internal-accepted")], Some(true)));
+            let items = vec![item("secret", "internal"), item("accepted", "internal-accepted")];
+            sources.push(source(names::internal_secret(cluster), items));
         }
         let projected = ProjectedVolumeSource { default_mode: Some(MODE), sources: Some(sources) };
         Volume { name: VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
@@ -80,7 +78,7 @@ fn item(key: &str, file: &str) -> KeyToPath {
     KeyToPath { key: key.to_owned(), path: file.to_owned(), mode: None }
 }
 
-fn source(name: String, items: Vec<KeyToPath>, optional: Option<bool>) -> VolumeProjection {
-    let secret = SecretProjection { name, items: Some(items), optional };
+fn source(name: String, items: Vec<KeyToPath>) -> VolumeProjection {
+    let secret = SecretProjection { name, items: Some(items), optional: None };
     VolumeProjection { secret: Some(secret), ..VolumeProjection::default() }
 }

@@ -17,7 +17,7 @@ pub(super) fn plan(of: &PresenceCluster, observed: &Observed, now: Timestamp) ->
         return Plan::idle(Stage::Deleting);
     }
     let again = Duration::from_secs(5);
-    if !of.spec.drain.on_delete || is_over(of, now) || is_gone(observed, now) {
+    if !of.spec.drain.on_delete || is_over(of, now) || is_gone(of, observed, now) {
         return Plan { stage: Stage::Deleting, actions: vec![Action::SetFinalizer(false)], again };
     }
     let groups = groups(observed);
@@ -26,8 +26,15 @@ pub(super) fn plan(of: &PresenceCluster, observed: &Observed, now: Timestamp) ->
     Plan { stage: Stage::Deleting, actions: scale.collect(), again }
 }
 
-fn is_gone(observed: &Observed, now: Timestamp) -> bool {
-    groups(observed).iter().all(|group| group.is_empty(now)) && observed.servers().all(|pod| pod.is_lost(now))
+/// Long enough for the caches to show every pod that was there when the deletion began.
+const CACHES: SignedDuration = SignedDuration::from_secs(5);
+
+fn is_gone(of: &PresenceCluster, observed: &Observed, now: Timestamp) -> bool {
+    let shown =
+        of.metadata.deletion_timestamp.as_ref().is_some_and(|asked| now.duration_since(asked.0) > CACHES);
+    shown
+        && groups(observed).iter().all(|group| group.is_empty(now))
+        && observed.servers().all(|pod| pod.is_lost(now))
 }
 
 /// However stuck a pod is, nobody waits for it for ever.

@@ -7,6 +7,11 @@ mod migration;
 mod prune;
 mod sizes;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod simulation;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -9,23 +9,6 @@ fn schema() -> Value {
     serde_json::from_str(include_str!("../../../docs/config.schema.json")).unwrap()
 }
 
-/// Settings that this server does not have yet, and the next one does.
-const COMING: [&str; 3] = [".internal.accepted_secret_file", ".native.enabled", ".store.tls_ca_file"];
-
-fn is_coming(key: &str) -> bool {
-    COMING.contains(&key)
-}
-
-#[test]
-fn what_the_server_has_is_not_said_to_be_coming() {
-    let schema = schema();
-    let found = |key: &&&str| {
-        let mut steps = key.split('.').skip(1);
-        steps.try_fold(&schema, |at, step| at["properties"].get(step)).is_some()
-    };
-    assert_eq!(COMING.iter().filter(found).collect::<Vec<_>>(), Vec::<&&str>::new(), "take it off the list");
-}
-
 /// Says what of `value` the server would refuse by its schema.
 fn refused(schema: &Value, value: &Value, key: &str) -> Vec<String> {
     match value {
@@ -33,7 +16,6 @@ fn refused(schema: &Value, value: &Value, key: &str) -> Vec<String> {
             .iter()
             .flat_map(|(name, value)| match schema["properties"].get(name) {
                 Some(schema) => refused(schema, value, &format!("{key}.{name}")),
-                None if is_coming(&format!("{key}.{name}")) => vec![],
                 None => vec![format!("{key}.{name} is not a setting")],
             })
             .collect(),
@@ -109,8 +91,7 @@ fn the_server_knows_every_variable_that_containers_get() {
                 };
                 let key = key.to_ascii_lowercase();
                 let found = key.split("__").try_fold(&schema, |at, step| at["properties"].get(step));
-                let is_known = found.is_some() || is_coming(&format!(".{}", key.replace("__", ".")));
-                assert!(is_known, "{name} is not a setting");
+                assert!(found.is_some(), "{name} is not a setting");
             }
         }
     }

@@ -19,7 +19,7 @@ const EXCEPTIONS: &str = "charts/lint/exceptions.json";
 const BAD: &str = "charts/lint/bad.yaml";
 /// One look at one file.
 const LIMIT: Duration = Duration::from_mins(3);
-const TOOLS: [Tool; 3] = [Tool::KubeScore, Tool::Checkov, Tool::Validate];
+static TOOLS: [Tool; 3] = [Tool::KubeScore, Tool::Checkov, Tool::Validate];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tool {
@@ -46,7 +46,8 @@ impl Tool {
         let mut text = String::new();
         // Their exit code says whether there are findings, each in its own way.
         process::stream(&mut command, Some(LIMIT), |line| text.push_str(line))?;
-        let said = serde_json::from_str(&text).with_context(|| format!("{} printed no JSON: {text:.200}", self.name()))?;
+        let said = serde_json::from_str(&text)
+            .with_context(|| format!("{} printed no JSON: {text:.200}", self.name()))?;
         read(&said).with_context(|| format!("{} printed other JSON than is known: {text:.200}", self.name()))
     }
 }
@@ -65,7 +66,8 @@ fn kube_score(said: &Value) -> Option<Vec<Finding>> {
     const GOOD: i64 = 10;
     let mut findings = Vec::new();
     for object in said.as_array()? {
-        let name = format!("{}/{}", object["type_meta"]["kind"].as_str()?, object["object_meta"]["name"].as_str()?);
+        let name =
+            format!("{}/{}", object["type_meta"]["kind"].as_str()?, object["object_meta"]["name"].as_str()?);
         for check in object["checks"].as_array()? {
             if check["skipped"] == true || check["grade"].as_i64()? >= GOOD {
                 continue;
@@ -103,7 +105,11 @@ fn validate(said: &Value) -> Option<Vec<Finding>> {
     let found = said.as_array()?.iter();
     found
         .map(|one| {
-            Some(Finding { check: text(one, "check")?, object: text(one, "object")?, what: text(one, "what")? })
+            Some(Finding {
+                check: text(one, "check")?,
+                object: text(one, "object")?,
+                what: text(one, "what")?,
+            })
         })
         .collect()
 }
@@ -121,7 +127,8 @@ struct Exception {
 fn exceptions(text: &str) -> Result<Vec<Exception>> {
     let listed: Vec<Value> = serde_json::from_str(text).with_context(|| format!("read {EXCEPTIONS}"))?;
     let exception = |one: &Value| {
-        let said = |key: &str| one[key].as_str().with_context(|| format!("{EXCEPTIONS}: {one} has no `{key}`"));
+        let said =
+            |key: &str| one[key].as_str().with_context(|| format!("{EXCEPTIONS}: {one} has no `{key}`"));
         if said("reason")?.len() < 20 {
             bail!("{EXCEPTIONS}: {one} has no reason to speak of");
         }
@@ -167,8 +174,8 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<Tally> {
     let lint = Lint { workspace, linters: Linters::ensure(workspace)? };
     let mut exceptions = exceptions(&read(workspace, EXCEPTIONS)?)?;
     let mut tally = Tally::default();
-    for file in subjects(workspace)? {
-        for tool in TOOLS {
+    for (file, tools) in subjects(workspace)? {
+        for &tool in tools {
             let found = left(tool, tool.findings(&lint, &file)?, &mut exceptions);
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             for Finding { check, object, what } in &found {
@@ -195,20 +202,26 @@ fn count(tally: &mut Tally, good: bool, what: &str) {
 }
 
 /// The chart with each file of values, and for each example what the operator would make of it, with the example itself.
-fn subjects(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+/// Each with the tools that know any of its kinds.
+fn subjects(workspace: &Workspace) -> Result<Vec<(PathBuf, &'static [Tool])>> {
     let helm = tools::helm::ensure()?;
     let mut found = Vec::new();
     for values in values_files(workspace)? {
-        found.push(render(workspace, &helm, &values)?);
+        found.push((render(workspace, &helm, &values)?, TOOLS.as_slice()));
     }
     process::run(workspace.cargo().args(["build", "--quiet", "--workspace", "--bin", "presence-operator"]))?;
     let clusters = clusters(workspace)?;
     for example in files(workspace, "examples", ".yaml")? {
         let itself = read(workspace, &example)?;
-        let made = if clusters.contains(&example) { made(workspace, &example)? } else { String::new() };
+        let (made, tools) = if clusters.contains(&example) {
+            (made(workspace, &example)?, TOOLS.as_slice())
+        } else {
+            (String::new(), [Tool::Validate].as_slice())
+        };
         let to = folder(workspace)?.join(example.replace('/', "-"));
-        std::fs::write(&to, format!("{made}\n---\n{itself}")).with_context(|| format!("write {}", to.display()))?;
-        found.push(to);
+        std::fs::write(&to, format!("{made}\n---\n{itself}"))
+            .with_context(|| format!("write {}", to.display()))?;
+        found.push((to, tools));
     }
     Ok(found)
 }

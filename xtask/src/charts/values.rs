@@ -86,7 +86,9 @@ fn compare(values: &BTreeMap<String, Described>, schema: &BTreeMap<String, Strin
         match schema.get(path) {
             None => wrong.push(format!("values.schema.json does not know `{path}` of values.yaml")),
             Some(text) if *text != described.comment => {
-                wrong.push(format!("`{path}`: the comment in values.yaml is not the schema's description: {text}"));
+                wrong.push(format!(
+                    "`{path}`: the comment in values.yaml is not the schema's description: {text}"
+                ));
             }
             Some(_) => {}
         }
@@ -103,7 +105,8 @@ fn missing_rows(values: &BTreeMap<String, Described>, readme: &str) -> Vec<Strin
         let begins = format!("| `{path}` | `");
         let comment = described.comment.as_str();
         let is_row = |line: &str| line.starts_with(&begins) && line.ends_with(&format!("` | {comment} |"));
-        let group = described.default.is_none() && values.keys().any(|other| other.starts_with(&format!("{path}.")));
+        let group =
+            described.default.is_none() && values.keys().any(|other| other.starts_with(&format!("{path}.")));
         (!group && !readme.lines().any(is_row))
             .then(|| format!("README.md of the chart has no row for `{path}` with: {comment}"))
     };
@@ -128,7 +131,8 @@ mod tests {
 
     const VALUES: &str = "# Defaults.\n\n# The image.\nimage:\n  # Its tag,\n  # which is long.\n  tag: \"\"\n\
                           # What it gets.\nresources:\n  limits:\n    cpu: \"1\"\n";
-    const README: &str = "| `image.tag` | `\"\"` | Its tag, which is long. |\n| `resources` | `{…}` | What it gets. |\n";
+    const README: &str =
+        "| `image.tag` | `\"\"` | Its tag, which is long. |\n| `resources` | `{…}` | What it gets. |\n";
 
     fn wrong(schema: &Value, values: &str, readme: &str) -> Vec<String> {
         let (mut known, mut wrong) = (BTreeMap::new(), Vec::new());

@@ -41,9 +41,11 @@ pub(super) fn lock_clusters() -> Result<File> {
     Ok(file)
 }
 
-/// Whether its supervisor lives: it holds a lock for as long.
+/// Whether its supervisor lives: it holds a lock for as long. Asked for a shared one, so that who asks is not mistaken
+/// for it.
 pub(super) fn is_alive(state: &State) -> bool {
-    File::open(state.lock()).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+    let asked = File::open(state.lock()).map(|file| file.try_lock_shared());
+    asked.is_ok_and(|lock| matches!(lock, Err(fs::TryLockError::WouldBlock)))
 }
 
 /// Removes what clusters left whose supervisor was killed: cgroups and folders; the kernel took their processes.
@@ -84,11 +86,11 @@ pub(super) fn up(order: &Order, tools: &Kubernetes, helm: &Path) -> Result<Clust
         json!({"kubectl": tools.kubectl, "helm": helm, "ctr": tools.ctr, "machines": tools.machines});
     write_files(order, &state, tools, &programs)?;
     let mut supervisor = Supervisor::start(&tools.machines, &state, order.tied)?;
-    let begun = supervisor.until("its machines", || state.pids().exists());
+    let begun = supervisor.until("its machines", || Ok(state.pids().exists()));
     drop(lock);
     let mut cluster = Cluster { state, programs, owned: None };
     begun
-        .and_then(|()| wait_until_it_serves(&cluster, &mut supervisor, order.nodes))
+        .and_then(|()| wait_until_it_serves(&cluster, &mut supervisor, usize::from(order.nodes)))
         .map_err(|error| fail(&cluster, error))?;
     cluster.owned = order.tied.then_some(supervisor.child);
     println!("cluster: `{}` serves ({:.1} s in all)", cluster.state.name, started.elapsed().as_secs_f64());
@@ -186,9 +188,9 @@ impl Supervisor {
     }
 
     /// Waits for a condition and says how long it took. Its own end is an end to the wait.
-    fn until(&mut self, what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    fn until(&mut self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
         let started = Instant::now();
-        while !holds() {
+        while !holds().with_context(|| format!("wait for {what}; {}", self.last_words()))? {
             process::check_interrupted()?;
             if self.child.try_wait().context("wait for the supervisor")?.is_some() {
                 bail!("waiting for {what}, the supervisor ended: {}", self.last_words());
@@ -210,21 +212,27 @@ impl Supervisor {
     }
 }
 
-fn wait_until_it_serves(cluster: &Cluster, supervisor: &mut Supervisor, nodes: u8) -> Result<()> {
-    let asks = |args: &[&str]| process::probe(cluster.kubectl()?.args(args)).context("no answer");
-    supervisor.until("the API server", || asks(&["get", "--raw=/readyz"]).is_ok())?;
-    // Its own first objects may still be on their way, so more than one attempt.
+fn wait_until_it_serves(cluster: &Cluster, supervisor: &mut Supervisor, nodes: usize) -> Result<()> {
+    // One try: what is asked for may be there, or not yet, or never as a machine could not start.
+    let asks = |args: &[&str], enough: &dyn Fn(&str) -> bool| {
+        if cluster.pids()?.len() <= nodes {
+            bail!("a machine ended by itself");
+        }
+        Ok(process::probe(cluster.kubectl()?.args(args)).is_some_and(|said| enough(&said)))
+    };
+    supervisor.until("the API server", || asks(&["get", "--raw=/readyz"], &|_| true))?;
     let manifest = cluster.state.etc("coredns.json").display().to_string();
     let apply = ["apply", "--server-side", "--filename", &manifest];
-    supervisor.until("DNS is asked for", || asks(&apply).is_ok())?;
+    supervisor.until("DNS is asked for", || asks(&apply, &|_| true))?;
     let ready = "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
-    supervisor.until("its nodes", || {
-        asks(&["get", "nodes", "--output", ready])
-            .is_ok_and(|said| said.lines().filter(|line| *line == "True").count() == usize::from(nodes))
-    })?;
-    let available = "jsonpath={.status.availableReplicas}";
-    supervisor.until("DNS", || {
-        asks(&["--namespace=kube-system", "get", "deployment", "coredns", "--output", available])
-            .is_ok_and(|said| said == "2")
-    })
+    let all = |said: &str| said.lines().filter(|line| *line == "True").count() == nodes;
+    supervisor.until("its nodes", || asks(&["get", "nodes", "--output", ready], &all))?;
+    let available = [
+        "--namespace=kube-system",
+        "get",
+        "deployment",
+        "coredns",
+        "--output=jsonpath={.status.availableReplicas}",
+    ];
+    supervisor.until("DNS", || asks(&available, &|said| said == "2"))
 }

@@ -55,6 +55,7 @@ pub(crate) fn kubectl(workspace: &Workspace) -> Result<PathBuf> {
 /// Beside the program, whose folder is named after all it is made of.
 fn image(machines: &Path, reference: &str, program: &Path) -> Result<PathBuf> {
     let archive = program.with_extension("tar");
+    let _lock = tools::lock_cache()?;
     if !archive.exists() {
         process::run(Command::new(machines).args(["image", reference]).arg(program).arg(&archive))?;
     }

@@ -43,7 +43,15 @@ impl Linters {
     pub(crate) fn checkov(&self, file: &Path) -> Command {
         let mut command = Command::new(&self.python);
         command.env("CKV_SKIP_PACKAGE_UPDATE_CHECK", "true").env("LOG_LEVEL", "ERROR");
-        command.args(["-m", "checkov.main", "--framework", "kubernetes", "--compact", "--quiet", "--soft-fail"]);
+        command.args([
+            "-m",
+            "checkov.main",
+            "--framework",
+            "kubernetes",
+            "--compact",
+            "--quiet",
+            "--soft-fail",
+        ]);
         command.args(["--skip-download", "--output", "json", "--file"]).arg(file);
         command
     }

@@ -16,8 +16,10 @@ import (
 const (
 	// Of each published port. Whoever comes while all are taken is hung up on.
 	publishedMost = 8192
-	// A target that does not answer within this is given up for the next.
-	dialWithin = time.Second
+	// A target that does not answer within this is given up for the next. A crowd at a short queue of a listener costs
+	// some of it a second or three, until the kernel tries again.
+	dialWithin = 10 * time.Second
+	shovelful  = 16 << 10
 )
 
 // publish listens in the namespace of the host, where the supervisor lives, and passes connections into the cluster.
@@ -76,6 +78,7 @@ func pass(client net.Conn, space *os.File, targets []string) {
 	for _, target := range targets {
 		server, err := dialIn(space, target)
 		if err != nil {
+			log.Printf("published: %v", err)
 			continue
 		}
 		defer server.Close()
@@ -88,9 +91,11 @@ func pass(client net.Conn, space *os.File, targets []string) {
 	}
 }
 
-// shovel passes the end on, too: who has said all may still listen.
+// shovel passes the end on, too: who has said all may still listen. It does not let Go splice, which takes two pipes per
+// connection, of which the kernel gives a user without CAP_SYS_RESOURCE only so many pages.
 func shovel(to, from net.Conn, done chan<- struct{}) {
-	if _, err := io.Copy(to, from); err != nil {
+	writer, reader := struct{ io.Writer }{to}, struct{ io.Reader }{from}
+	if _, err := io.CopyBuffer(writer, reader, make([]byte, shovelful)); err != nil {
 		to.Close()
 		from.Close()
 	} else if half, ok := to.(*net.TCPConn); ok {
