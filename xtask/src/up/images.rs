@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -89,7 +90,7 @@ fn of_program(maker: u64, program: &Program) -> Result<Image> {
 }
 
 impl Image {
-    /// Written unless it is there. Of each image the last one is kept.
+    /// Written unless it is there.
     fn at(
         name: &'static str,
         reference: String,
@@ -101,17 +102,24 @@ impl Image {
         if !archive.exists() {
             let built = write(&archive)?;
             println!("up: image {reference}, {} MiB", built.unpacked >> 20);
-            for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?.flatten()
-            {
-                if entry.path() != archive
-                    && entry.file_name().to_string_lossy().starts_with(&format!("{name}@"))
-                {
-                    drop(fs::remove_file(entry.path())); // another xtask was quicker
-                }
-            }
+            forget_old(name, folder)?;
         }
         Ok(Self { name, reference, archive })
     }
+}
+
+/// Archives of an image that were written longer ago go: an hour later no other xtask that shares the folder is about to load one.
+const KEPT: Duration = Duration::from_hours(1);
+
+fn forget_old(name: &str, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?.flatten() {
+        let written = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = written.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        if age > KEPT && entry.file_name().to_string_lossy().starts_with(&format!("{name}@")) {
+            drop(fs::remove_file(entry.path())); // another xtask was quicker
+        }
+    }
+    Ok(())
 }
 
 fn tag(of: &impl std::hash::Hash) -> String {
@@ -159,12 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_written_once_and_its_forerunner_goes() {
+    fn an_image_is_written_once_and_an_old_one_goes() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("images");
         let mut times = 0;
         written(&folder, "one", &mut times);
+        let old = fs::File::open(folder.join("redis@one.tar")).unwrap();
+        old.set_modified(std::time::UNIX_EPOCH).unwrap();
         fs::write(folder.join("nats@one.tar"), "").unwrap();
+        let other = fs::File::options().write(true).open(folder.join("nats@one.tar")).unwrap();
+        other.set_modified(std::time::UNIX_EPOCH).unwrap();
         let second = written(&folder, "two", &mut times);
         written(&folder, "two", &mut times);
         assert_eq!(times, 2);
