@@ -12,6 +12,7 @@ mod bench;
 mod charts;
 mod check;
 mod cluster;
+mod cluster_tier;
 mod codegen;
 mod house;
 mod image;
@@ -21,6 +22,7 @@ mod servers;
 mod sim;
 mod tiers;
 mod tools;
+mod up;
 mod workspace;
 
 use std::process::ExitCode;
@@ -71,6 +73,10 @@ enum Verb {
     /// A real Kubernetes on this machine: make it, use it, break it, end it
     #[command(subcommand)]
     Cluster(cluster::Verb),
+    /// Presence on a Kubernetes of this machine, with operator, PostgreSQL, NATS and Redis; run again, it brings what changed
+    Up(up::Wish),
+    /// End what `up` made, and leave nothing
+    Down(up::Which),
     /// Run a benchmark on release binaries
     Bench {
         /// Which one; without a name, presence-bench lists what it has
@@ -104,6 +110,8 @@ fn run(args: Args) -> Result<ExitCode> {
         Verb::Image(wish) => image::run(&workspace, &wish),
         Verb::Sim(wish) => sim::run(&workspace, &wish),
         Verb::Cluster(verb) => cluster::run(&workspace, verb),
+        Verb::Up(wish) => up::up(&workspace, &wish),
+        Verb::Down(which) => up::down(&which),
         Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
     }
 }
