@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{codegen, house, process, tools};
+use crate::{charts, codegen, house, process, tools};
 
 struct Step {
     name: &'static str,
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     Step { name: "house", run: house::check },
     Step { name: "clippy", run: clippy },
     Step { name: "deny", run: deny },
+    Step { name: "chart", run: charts::check },
     Step { name: "generated", run: |workspace| codegen::run(workspace, true) },
 ];
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 pub(crate) use self::birth::Order;
 use self::layout::{CONTROL, State};
 pub(crate) use self::plan::Publication;
-pub(crate) use self::verbs::{Verb, run};
+pub(crate) use self::verbs::{Verb, down, run};
 use crate::tools::kubernetes::Kubernetes;
 use crate::workspace::Workspace;
 use crate::{process, tools};
@@ -98,6 +98,10 @@ impl Cluster {
 
     pub(crate) fn kubectl(&self) -> Result<Command> {
         self.command(self.program("kubectl"))
+    }
+
+    pub(crate) fn helm(&self) -> Result<Command> {
+        self.command(self.program("helm"))
     }
 
     /// What the tests of tier `cluster` are told.

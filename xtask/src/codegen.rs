@@ -25,6 +25,12 @@ const FILES: &[Generated] = &[
     Generated { file: "docs/ERRORS.md", binary: "presence", from: &["errors-doc"] },
     Generated { file: "docs/protocol.schema.json", binary: "presence", from: &["protocol-schema"] },
     Generated { file: "crds/presenceclusters.yaml", binary: "presence-operator", from: &["crd"] },
+    // Helm reads nothing outside a chart.
+    Generated {
+        file: "charts/presence-operator/files/crds/presenceclusters.yaml",
+        binary: "presence-operator",
+        from: &["crd"],
+    },
 ];
 
 const MEND: &str = "cargo xtask codegen";

@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use binary::Profile;
+pub(crate) use binary::{Profile, build as binary};
 pub(crate) use products::{PRODUCTS, Product};
 pub(crate) use recipe::{Built, Folder, Recipe};
 

@@ -9,8 +9,10 @@
 
 mod autobahn;
 mod bench;
+mod charts;
 mod check;
 mod cluster;
+mod cluster_tier;
 mod codegen;
 mod house;
 mod image;
@@ -20,6 +22,7 @@ mod servers;
 mod sim;
 mod tiers;
 mod tools;
+mod up;
 mod workspace;
 
 use std::process::ExitCode;
@@ -46,6 +49,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Have kube-score, checkov and kubernetes-validate judge the chart, the examples, and what the operator makes of them
+    Lint,
     /// Run the tiers of tests; the last line is `N passed, N failed`
     Test {
         /// Only this tier (may be given again)
@@ -68,6 +73,10 @@ enum Verb {
     /// A real Kubernetes on this machine: make it, use it, break it, end it
     #[command(subcommand)]
     Cluster(cluster::Verb),
+    /// Presence on a Kubernetes of this machine, with operator, PostgreSQL, NATS and Redis; run again, it brings what changed
+    Up(up::Wish),
+    /// End what `up` made, and leave nothing
+    Down(up::Which),
     /// Run a benchmark on release binaries
     Bench {
         /// Which one; without a name, presence-bench lists what it has
@@ -95,11 +104,14 @@ fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
         Verb::Check => Ok(check::run(&workspace)),
         Verb::Codegen { check } => codegen::run(&workspace, check).map(|()| ExitCode::SUCCESS),
+        Verb::Lint => charts::run_lint(&workspace),
         Verb::Test { tiers, filter } => tiers::run(&workspace, &tiers, &filter),
         Verb::Servers { command } => servers::run(&workspace, &command),
         Verb::Image(wish) => image::run(&workspace, &wish),
         Verb::Sim(wish) => sim::run(&workspace, &wish),
         Verb::Cluster(verb) => cluster::run(&workspace, verb),
+        Verb::Up(wish) => up::up(&workspace, &wish),
+        Verb::Down(which) => up::down(&which),
         Verb::Bench { name, rest } => bench::run(&workspace, name.as_deref(), &rest),
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::libtest::{Counter, Tally};
 use crate::servers::Servers;
 use crate::workspace::Workspace;
-use crate::{autobahn, process, tools};
+use crate::{autobahn, cluster_tier, process, tools};
 
 struct Tier {
     name: &'static str,
@@ -32,7 +32,9 @@ const TIERS: &[Tier] = &[
     Tier { name: "chaos", run: |run| run.processes("chaos", &[":short:", "book::"], |_, _| ()) },
     // The WebSocket conformance suite.
     Tier { name: "autobahn", run: |run| autobahn::run(run.workspace, run.filter) },
-    // To come, a row each: cluster (real Kubernetes), browser (the real SDK).
+    // A real Kubernetes, the operator and its chart.
+    Tier { name: "cluster", run: |run| cluster_tier::run(run.workspace, run.filter) },
+    // To come: browser (the real SDK).
 ];
 
 /// For the tests of one tier, without building them.
@@ -91,7 +93,7 @@ fn choose(only: &[String]) -> Result<Vec<&'static Tier>> {
 }
 
 /// What could not run, and what ran nothing, failed.
-fn settle(name: &str, outcome: Result<Tally>) -> Tally {
+pub(crate) fn settle(name: &str, outcome: Result<Tally>) -> Tally {
     match outcome {
         Ok(tally) if tally == Tally::default() => {
             println!("test: {name} ran no test at all, which counts as one failed");
@@ -199,7 +201,7 @@ fn tell_service(workspace: &Workspace, tests: &mut Command) {
 }
 
 /// Runs built tests, showing what they print.
-fn count(mut tests: Command, filter: &[String]) -> Result<Tally> {
+pub(crate) fn count(mut tests: Command, filter: &[String]) -> Result<Tally> {
     let mut counter = Counter::default();
     let status = process::stream(tests.arg("--").args(filter), Some(LIMIT), |line| {
         println!("{line}");
@@ -221,7 +223,7 @@ mod tests {
             let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
             choose(&only).unwrap().iter().map(|tier| tier.name).collect()
         };
-        assert_eq!(names(&[]), ["unit", "simulation", "contracts", "service", "chaos", "autobahn"]);
+        assert_eq!(names(&[]), ["unit", "simulation", "contracts", "service", "chaos", "autobahn", "cluster"]);
         assert_eq!(names(&["service", "unit"]), ["unit", "service"]);
         assert!(choose(&["nothing".to_owned()]).is_err());
     }

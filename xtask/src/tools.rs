@@ -8,6 +8,7 @@ pub(crate) mod cargo_deny;
 pub(crate) mod go;
 pub(crate) mod helm;
 pub(crate) mod kubernetes;
+pub(crate) mod linters;
 pub(crate) mod nats;
 pub(crate) mod node;
 pub(crate) mod python;

@@ -129,7 +129,7 @@ fn up(workspace: &Workspace, order: &Order) -> Result<()> {
     Ok(())
 }
 
-fn down(name: &str) -> Result<()> {
+pub(crate) fn down(name: &str) -> Result<()> {
     if let Ok(cluster) = Cluster::find(name) {
         cluster.down()?;
         println!("cluster: `{name}` is no more");

@@ -17,7 +17,7 @@ pub(crate) enum Profile {
     Dev,
 }
 
-pub(super) fn build(workspace: &Workspace, name: &str, profile: Profile) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace, name: &str, profile: Profile) -> Result<PathBuf> {
     match profile {
         Profile::Release => release(workspace, name),
         Profile::Dev => dev(workspace, name),

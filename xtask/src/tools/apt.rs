@@ -22,6 +22,10 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
     ensure("redis-server", || tools::in_path("redis-server"))
 }
 
+pub(crate) fn openssl() -> Result<PathBuf> {
+    ensure("openssl", || tools::in_path("openssl"))
+}
+
 pub(crate) fn node() -> Result<()> {
     ensure("nodejs npm", || tools::in_path("node").and(tools::in_path("npm"))).map(drop)
 }

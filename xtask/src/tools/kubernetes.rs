@@ -47,6 +47,11 @@ impl Kubernetes {
     }
 }
 
+/// kubectl alone, for a cluster of somebody's own.
+pub(crate) fn kubectl(workspace: &Workspace) -> Result<PathBuf> {
+    tools::go::program(workspace, MODULE, "kubectl", &ldflags(workspace)?)
+}
+
 /// Beside the program, whose folder is named after all it is made of.
 fn image(machines: &Path, reference: &str, program: &Path) -> Result<PathBuf> {
     let archive = program.with_extension("tar");

@@ -1,0 +1,214 @@
+//! What is known of owned objects, kept up to date by watches: one for each kind and scope, by label, trimmed. `fetch` reads
+//! it, and never asks the API server for what is here.
+//!
+//! Calls: `list` and `watch` of every kind that the operator makes, and of Pods; never of Secrets.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use kube::{api::DynamicObject, core::TypeMeta, discovery::ApiResource, runtime::watcher::Event};
+use serde_json::{Value, json};
+
+use crate::{
+    compare::substance,
+    object::ObjectRef,
+    queue::{Key, Queue},
+};
+
+/// The label that every object of ours carries, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "presence-operator");
+/// The label that names the resource it belongs to.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// One namespace, or all of them.
+pub type Scope = Option<String>;
+
+/// How much of a kind is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All but the status: controllers write it again and again, and we do not read it.
+    Spec,
+    /// All of it.
+    Whole,
+    /// What a pod is like; not what it was made from.
+    Pod,
+}
+
+/// A kind that is watched.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    pub resource: ApiResource,
+    pub keep: Keep,
+}
+
+type Objects = BTreeMap<ObjectRef, Arc<DynamicObject>>;
+
+#[derive(Debug, Default)]
+pub struct Caches {
+    owned: RwLock<HashMap<Key, Objects>>,
+    /// Watches that have not seen everything yet.
+    behind: RwLock<BTreeSet<(String, Scope)>>,
+}
+
+/// One watch, while it lists anew.
+#[derive(Debug, Default)]
+pub struct Listing(Vec<(Key, ObjectRef, Arc<DynamicObject>)>);
+
+impl Caches {
+    /// From now on it waits for this watch, too.
+    pub fn expect(&self, kind: &Kind, scope: &Scope) {
+        write(&self.behind).insert((kind.resource.kind.clone(), scope.clone()));
+    }
+
+    /// A watch has seen everything.
+    pub fn seen(&self, kind: &Kind, scope: &Scope) {
+        write(&self.behind).remove(&(kind.resource.kind.clone(), scope.clone()));
+    }
+
+    /// The kinds that have not been seen whole.
+    pub fn behind(&self) -> Vec<String> {
+        read(&self.behind).iter().map(|(kind, _)| kind.clone()).collect()
+    }
+
+    /// All that is known of one resource's objects, by their label. Whose they are is for the reader to check.
+    pub fn of(&self, key: &Key) -> Vec<(ObjectRef, Arc<DynamicObject>)> {
+        let owned = read(&self.owned);
+        owned.get(key).into_iter().flatten().map(|(name, object)| (name.clone(), Arc::clone(object))).collect()
+    }
+
+    /// Takes in what a watch said, and tells `queue` whom it concerns.
+    pub fn hear(
+        &self,
+        (kind, scope): (&Kind, &Scope),
+        listing: &mut Listing,
+        event: Event<DynamicObject>,
+        queue: &Queue,
+    ) {
+        match event {
+            Event::Init => listing.0.clear(),
+            Event::InitApply(object) => listing.0.extend(entry(kind, object)),
+            Event::InitDone => {
+                self.replace(kind, scope, std::mem::take(&mut listing.0), queue);
+                self.seen(kind, scope);
+            }
+            Event::Apply(object) => {
+                let Some((key, name, object)) = entry(kind, object) else { return };
+                let former = write(&self.owned).entry(key.clone()).or_default().insert(name, Arc::clone(&object));
+                if former.is_none_or(|former| differs(kind, &former, &object)) {
+                    queue.push(key);
+                }
+            }
+            Event::Delete(object) => {
+                let Some((key, name, _)) = entry(kind, object) else { return };
+                remove(&mut write(&self.owned), &key, &name);
+                queue.push(key);
+            }
+        }
+    }
+
+    /// What a new list does not have is gone.
+    fn replace(
+        &self,
+        kind: &Kind,
+        scope: &Scope,
+        found: Vec<(Key, ObjectRef, Arc<DynamicObject>)>,
+        queue: &Queue,
+    ) {
+        let mut owned = write(&self.owned);
+        let mut former: HashMap<(Key, ObjectRef), Arc<DynamicObject>> = HashMap::new();
+        for (key, objects) in owned.iter_mut().filter(|(key, _)| scope.as_ref().is_none_or(|ns| *ns == key.namespace)) {
+            let of_kind = objects.keys().filter(|name| is_of(kind, name)).cloned().collect::<Vec<_>>();
+            for name in of_kind {
+                if let Some(object) = objects.remove(&name) {
+                    former.insert((key.clone(), name), object);
+                }
+            }
+        }
+        for (key, name, object) in found {
+            let before = former.remove(&(key.clone(), name.clone()));
+            if before.is_none_or(|before| differs(kind, &before, &object)) {
+                queue.push(key.clone());
+            }
+            owned.entry(key).or_default().insert(name, object);
+        }
+        for (key, _) in former.into_keys() {
+            queue.push(key);
+        }
+        owned.retain(|_, objects| !objects.is_empty());
+    }
+}
+
+fn remove(owned: &mut HashMap<Key, Objects>, key: &Key, name: &ObjectRef) {
+    if let Some(objects) = owned.get_mut(key) {
+        objects.remove(name);
+        if objects.is_empty() {
+            owned.remove(key);
+        }
+    }
+}
+
+fn is_of(kind: &Kind, name: &ObjectRef) -> bool {
+    name.kind == kind.resource.kind && name.api_version == kind.resource.api_version
+}
+
+/// Whether something changed that a plan could depend on.
+fn differs(kind: &Kind, before: &DynamicObject, after: &DynamicObject) -> bool {
+    if before.metadata.resource_version == after.metadata.resource_version {
+        return false;
+    }
+    let status = |of: &DynamicObject| of.data.get("status").cloned();
+    let value = |of: &DynamicObject| serde_json::to_value(of).map(|of| substance(&of)).unwrap_or_default();
+    (kind.keep != Keep::Spec && status(before) != status(after)) || value(before) != value(after)
+}
+
+/// Nothing where it has no owner's name: it was not made by us.
+fn entry(kind: &Kind, object: DynamicObject) -> Option<(Key, ObjectRef, Arc<DynamicObject>)> {
+    let object = trimmed(kind, object);
+    let name = ObjectRef {
+        api_version: kind.resource.api_version.clone(),
+        kind: kind.resource.kind.clone(),
+        name: object.metadata.name.clone()?,
+    };
+    let instance = object.metadata.labels.as_ref()?.get(INSTANCE)?.clone();
+    let key = Key { namespace: object.metadata.namespace.clone()?, name: instance };
+    Some((key, name, Arc::new(object)))
+}
+
+/// As it is kept: with its type, which lists leave out, and without what nobody here reads.
+pub fn trimmed(kind: &Kind, mut object: DynamicObject) -> DynamicObject {
+    let (api_version, name) = (kind.resource.api_version.clone(), kind.resource.kind.clone());
+    object.types = Some(TypeMeta { api_version, kind: name });
+    object.metadata.managed_fields = None;
+    if let Some(data) = object.data.as_object_mut() {
+        match kind.keep {
+            Keep::Whole => {}
+            Keep::Spec => drop(data.remove("status")),
+            Keep::Pod => {
+                let spec = data.get("spec").cloned().unwrap_or_default();
+                let mut kept = json!({ "containers": [] });
+                for field in ["nodeName", "terminationGracePeriodSeconds"] {
+                    if let Some(value) = spec.get(field) {
+                        kept[field] = value.clone();
+                    }
+                }
+                data.insert("spec".to_owned(), kept);
+            }
+        }
+    }
+    object
+}
+
+/// The object as the JSON that is compared.
+pub fn value(of: &DynamicObject) -> Value {
+    serde_json::to_value(of).expect("what was read as JSON is JSON")
+}
+
+fn read<T>(of: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    of.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(of: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    of.write().unwrap_or_else(PoisonError::into_inner)
+}
