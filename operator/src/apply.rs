@@ -104,7 +104,8 @@ impl Writer {
         }
         let api = self.api(namespace, &object.resource);
         let params = PatchParams::apply(MANAGER).force();
-        let made = self.request(&name, "apply", api.patch(&object.name, &params, &Patch::Apply(&sent))).await?;
+        let made =
+            self.request(&name, "apply", api.patch(&object.name, &params, &Patch::Apply(&sent))).await?;
         let kind = Kind { resource: object.resource.clone(), keep: keep(&name.kind) };
         memory.wrote(name, applied, Arc::new(trimmed(&kind, made)));
         Ok(true)
@@ -188,7 +189,11 @@ impl Writer {
         Ok(true)
     }
 
-    pub async fn status(&self, of: &PresenceCluster, status: &PresenceClusterStatus) -> Result<(), WriteError> {
+    pub async fn status(
+        &self,
+        of: &PresenceCluster,
+        status: &PresenceClusterStatus,
+    ) -> Result<(), WriteError> {
         let name = own_reference(of);
         let sent = json!({ "apiVersion": name.api_version, "kind": name.kind, "status": status });
         let params = PatchParams::apply(MANAGER).force();
@@ -233,7 +238,8 @@ impl Writer {
         }
         self.term.check()?;
         self.metrics.wrote(&name.kind, verb);
-        let answer = timeout(REQUEST, request).await.map_err(|_| WriteError::TimedOut { what: what(name, verb) })?;
+        let answer =
+            timeout(REQUEST, request).await.map_err(|_| WriteError::TimedOut { what: what(name, verb) })?;
         tracing::debug!(kind = name.kind, name = name.name, verb, "wrote");
         answer.map_err(|error| failure(name, verb, error))
     }
@@ -258,12 +264,11 @@ pub async fn standing(
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &object.resource);
     let Some(found) = api.get_metadata_opt(&object.name).await? else { return Ok(Standing::Free) };
     let owner = found.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    let is_ours = match owner {
-        Some(owner) => owner.uid == uid,
-        None => {
-            let ours = object.value.pointer("/metadata/labels").cloned().unwrap_or_default();
-            ours.as_object().is_some_and(|ours| !ours.is_empty()) && contains(&json!(found.labels()), &ours)
-        }
+    let is_ours = if let Some(owner) = owner {
+        owner.uid == uid
+    } else {
+        let ours = object.value.pointer("/metadata/labels").cloned().unwrap_or_default();
+        ours.as_object().is_some_and(|ours| !ours.is_empty()) && contains(&json!(found.labels()), &ours)
     };
     Ok(if is_ours { Standing::Ours } else { Standing::Taken })
 }
@@ -274,7 +279,11 @@ pub fn owner(of: &DynamicObject) -> Option<&str> {
 }
 
 fn reference(resource: &ApiResource, name: &str) -> ObjectRef {
-    ObjectRef { api_version: resource.api_version.clone(), kind: resource.kind.clone(), name: name.to_owned() }
+    ObjectRef {
+        api_version: resource.api_version.clone(),
+        kind: resource.kind.clone(),
+        name: name.to_owned(),
+    }
 }
 
 fn own_reference(of: &PresenceCluster) -> ObjectRef {
@@ -297,7 +306,8 @@ fn failure(name: &ObjectRef, verb: &str, error: kube::Error) -> WriteError {
         kube::Error::Api(status) if matches!(status.code, 400 | 403 | 405 | 413 | 415 | 422) => {
             // It may quote what was sent: never of a Secret, unless it is the right to write it that is missing.
             let quotes = name.kind == "Secret" && status.code != 403;
-            let message = if quotes { "the API server refuses it".to_owned() } else { status.message.clone() };
+            let message =
+                if quotes { "the API server refuses it".to_owned() } else { status.message.clone() };
             WriteError::Refused { what, message }
         }
         _ => WriteError::Failed { what, source: Box::new(error) },

@@ -75,7 +75,12 @@ impl Caches {
     /// All that is known of one resource's objects, by their label. Whose they are is for the reader to check.
     pub fn of(&self, key: &Key) -> Vec<(ObjectRef, Arc<DynamicObject>)> {
         let owned = read(&self.owned);
-        owned.get(key).into_iter().flatten().map(|(name, object)| (name.clone(), Arc::clone(object))).collect()
+        owned
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|(name, object)| (name.clone(), Arc::clone(object)))
+            .collect()
     }
 
     /// Takes in what a watch said, and tells `queue` whom it concerns.
@@ -95,7 +100,8 @@ impl Caches {
             }
             Event::Apply(object) => {
                 let Some((key, name, object)) = entry(kind, object) else { return };
-                let former = write(&self.owned).entry(key.clone()).or_default().insert(name, Arc::clone(&object));
+                let former =
+                    write(&self.owned).entry(key.clone()).or_default().insert(name, Arc::clone(&object));
                 if former.is_none_or(|former| differs(kind, &former, &object)) {
                     queue.push(key);
                 }
@@ -118,7 +124,9 @@ impl Caches {
     ) {
         let mut owned = write(&self.owned);
         let mut former: HashMap<(Key, ObjectRef), Arc<DynamicObject>> = HashMap::new();
-        for (key, objects) in owned.iter_mut().filter(|(key, _)| scope.as_ref().is_none_or(|ns| *ns == key.namespace)) {
+        for (key, objects) in
+            owned.iter_mut().filter(|(key, _)| scope.as_ref().is_none_or(|ns| *ns == key.namespace))
+        {
             let of_kind = objects.keys().filter(|name| is_of(kind, name)).cloned().collect::<Vec<_>>();
             for name in of_kind {
                 if let Some(object) = objects.remove(&name) {

@@ -20,7 +20,7 @@ pub struct Cli {
 pub enum Command {
     /// Act on the cluster until told to stop. What is done without a command, too.
     Run(Run),
-    /// Print the CustomResourceDefinition as YAML.
+    /// Print the custom resource definition as YAML.
     Crd,
     /// Print the objects that would be made of a `PresenceCluster`, as YAML, without a cluster.
     Render {
@@ -91,8 +91,12 @@ fn label(text: &str) -> Result<(String, String), String> {
 impl Run {
     /// Empty entries are what an unset variable leaves.
     pub fn scopes(&self) -> Vec<Option<String>> {
-        let mut named: Vec<String> =
-            self.namespaces.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        let mut named: Vec<String> = self
+            .namespaces
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
         named.sort_unstable();
         named.dedup();
         if named.is_empty() { vec![None] } else { named.into_iter().map(Some).collect() }
@@ -116,11 +120,17 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub fn settings(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn settings(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::Settings { what: what.into(), source: Some(source.into()) }
     }
 
-    pub fn unavailable(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn unavailable(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::Unavailable { what: what.into(), source: source.into() }
     }
 
@@ -147,7 +157,8 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-        let cli = Cli::parse_from(["presence-operator", "--watch-namespace", "a,b", "--watch-namespace", "a"]);
+        let cli =
+            Cli::parse_from(["presence-operator", "--watch-namespace", "a,b", "--watch-namespace", "a"]);
         assert!(cli.command.is_none());
         assert_eq!(cli.run.scopes(), [Some("a".to_owned()), Some("b".to_owned())]);
         let cli = Cli::parse_from(["presence-operator", "run", "--pod-labels", "a=b,c="]);

@@ -17,10 +17,12 @@ const KEYS: [&str; 6] = ["uid", "name", "mountPath", "containerPort", "port", "k
 pub fn contains(live: &Value, desired: &Value) -> bool {
     match (live, desired) {
         (_, Value::Null) => true,
-        (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, wanted)| match live.get(key) {
-            Some(found) => contains(found, wanted),
-            None => is_nothing(wanted),
-        }),
+        (Value::Object(live), Value::Object(desired)) => {
+            desired.iter().all(|(key, wanted)| match live.get(key) {
+                Some(found) => contains(found, wanted),
+                None => is_nothing(wanted),
+            })
+        }
         (Value::Array(live), Value::Array(desired)) => contains_list(live, desired),
         (Value::Number(live), Value::Number(desired)) => live == desired || live.as_f64() == desired.as_f64(),
         (live, desired) => live == desired,
@@ -38,7 +40,8 @@ fn is_nothing(wanted: &Value) -> bool {
 }
 
 fn contains_list(live: &[Value], desired: &[Value]) -> bool {
-    if live.len() == desired.len() && live.iter().zip(desired).all(|(live, desired)| contains(live, desired)) {
+    if live.len() == desired.len() && live.iter().zip(desired).all(|(live, desired)| contains(live, desired))
+    {
         return true;
     }
     // Others may have added to a list with keys, or to a set; a list of anything else is one value.
@@ -179,7 +182,8 @@ mod tests {
     #[test]
     fn status_and_counters_are_no_substance() {
         let before = json!({ "metadata": { "name": "x", "resourceVersion": "1", "generation": 1 }, "spec": 1, "status": 1 });
-        let after = json!({ "metadata": { "name": "x", "resourceVersion": "2", "generation": 2 }, "spec": 1 });
+        let after =
+            json!({ "metadata": { "name": "x", "resourceVersion": "2", "generation": 2 }, "spec": 1 });
         assert_eq!(substance(&before), substance(&after));
         assert_ne!(substance(&before), substance(&json!({ "metadata": { "name": "x" }, "spec": 2 })));
     }

@@ -115,8 +115,10 @@ impl Controller {
         });
         let wanted = wanted.take_until(self.stop.clone().cancelled_owned()).boxed();
         let config = Config::default().debounce(DEBOUNCE);
-        let policy = |object: Arc<DynamicObject>, _: &ReconcileError, this: Arc<Self>| this.after_failure(&object);
-        let look = |object: Arc<DynamicObject>, this: Arc<Self>| Box::pin(async move { this.look(&object).await });
+        let policy =
+            |object: Arc<DynamicObject>, _: &ReconcileError, this: Arc<Self>| this.after_failure(&object);
+        let look =
+            |object: Arc<DynamicObject>, this: Arc<Self>| Box::pin(async move { this.look(&object).await });
         let forgets = Arc::clone(&self);
         applier(look, policy, self, resources.store.clone(), wanted, config).map(move |looked| {
             if let Err(kube::runtime::controller::Error::ObjectNotFound(gone)) = looked {

@@ -28,7 +28,8 @@ impl std::fmt::Debug for Events {
 
 impl Events {
     pub fn new(client: Client, instance: &str) -> Self {
-        let reporter = Reporter { controller: "presence-operator".to_owned(), instance: Some(instance.to_owned()) };
+        let reporter =
+            Reporter { controller: "presence-operator".to_owned(), instance: Some(instance.to_owned()) };
         Self(Recorder::new(client, reporter))
     }
 

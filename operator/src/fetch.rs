@@ -104,7 +104,8 @@ impl Fetcher {
     async fn secret(&self, namespace: &str, name: &str) -> Result<Got, FetchError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let what = || format!("Secret {name}");
-        let got = timeout(REQUEST, api.get_opt(name)).await.map_err(|_| FetchError::TimedOut { what: what() })?;
+        let got =
+            timeout(REQUEST, api.get_opt(name)).await.map_err(|_| FetchError::TimedOut { what: what() })?;
         match got {
             Ok(Some(secret)) => Ok(Got::Found(Box::new(secret))),
             Ok(None) => Ok(Got::Absent),
@@ -207,7 +208,8 @@ fn remember(references: &mut References, name: &str, got: Got, wanted: &[Wanted]
 }
 
 fn is_fresh(of: &PresenceCluster, known: &Secrets) -> bool {
-    let wrong = known.shared.is_none() || !findings(of, &known.references, Kinds { pod_monitor: true, http_route: true }).is_empty();
+    let wrong = known.shared.is_none()
+        || !findings(of, &known.references, Kinds { pod_monitor: true, http_route: true }).is_empty();
     let lasts = if wrong { SECRETS_WHILE_WRONG } else { SECRETS_AT_REST };
     known.generation == of.metadata.generation && known.at.elapsed() < lasts
 }

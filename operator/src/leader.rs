@@ -121,7 +121,10 @@ impl Candidate {
         // A renewal that failed is tried again until the time to act has passed.
         if self.until.borrow().is_some_and(|until| until <= Instant::now()) {
             self.until.send_replace(None);
-            tracing::warn!(lease = self.name, "the lease could not be renewed in time: this operator stands by");
+            tracing::warn!(
+                lease = self.name,
+                "the lease could not be renewed in time: this operator stands by"
+            );
         }
         LOOK
     }
@@ -149,7 +152,8 @@ impl Candidate {
 
     async fn look(&mut self) -> Result<(), kube::Error> {
         let found = self.api.get_opt(&self.name).await?;
-        let version = |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        let version =
+            |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         if version(&found) != version(&self.known) {
             self.unchanged_since = Instant::now();
         }
@@ -213,7 +217,9 @@ impl Candidate {
         match timeout(REQUEST, self.api.replace(&self.name, &PostParams::default(), &lease)).await {
             Ok(Ok(_)) => tracing::info!(lease = self.name, "the lease is given back"),
             // It runs out by itself.
-            Ok(Err(error)) => tracing::warn!(error = %crate::telemetry::chain(&error), "the lease cannot be given back"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %crate::telemetry::chain(&error), "the lease cannot be given back")
+            }
             Err(_) => tracing::warn!("the lease cannot be given back: the API server does not answer"),
         }
     }

@@ -79,7 +79,10 @@ impl Memory {
     }
 
     /// What the watches know, with our own writes that they have not shown yet.
-    pub fn overlay(&mut self, mut seen: HashMap<ObjectRef, Arc<DynamicObject>>) -> HashMap<ObjectRef, Arc<DynamicObject>> {
+    pub fn overlay(
+        &mut self,
+        mut seen: HashMap<ObjectRef, Arc<DynamicObject>>,
+    ) -> HashMap<ObjectRef, Arc<DynamicObject>> {
         self.written.retain(|name, (at, object)| {
             at.elapsed() < UNSEEN && seen.get(name).is_none_or(|seen| version(seen) < version(object))
         });
@@ -185,7 +188,8 @@ mod tests {
             let value = serde_json::json!({ "metadata": { "name": "x", "resourceVersion": version } });
             Arc::new(serde_json::from_value::<DynamicObject>(value).unwrap())
         };
-        let name = ObjectRef { api_version: "v1".to_owned(), kind: "Service".to_owned(), name: "x".to_owned() };
+        let name =
+            ObjectRef { api_version: "v1".to_owned(), kind: "Service".to_owned(), name: "x".to_owned() };
         let seen = |version| HashMap::from([(name.clone(), object(version))]);
         let shown = |memory: &mut Memory, seen| memory.overlay(seen).get(&name).map(|found| version(found));
         let mut memory = Memory::default();

@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use kube::{
-    Api, Client, Config,
-    client::ClientBuilder,
-};
+use kube::{Api, Client, Config, client::ClientBuilder};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -69,17 +66,24 @@ pub async fn operate(run: Run) -> Result<(), Failure> {
 
     let identity = identity(&run);
     let lease_namespace = run.lease_namespace.clone().unwrap_or(namespace);
-    let candidate = Candidate::new(Api::namespaced(client.clone(), &lease_namespace), &run.lease_name, &identity);
+    let candidate =
+        Candidate::new(Api::namespaced(client.clone(), &lease_namespace), &run.lease_name, &identity);
     let term = candidate.term();
     // The lease is given back only once nothing is written any more.
     let resign = CancellationToken::new();
     tasks.spawn(candidate.run(resign.clone()));
 
     let memories = Arc::new(Memories::default());
-    let pods = Pods::new(Arc::clone(&metrics)).map_err(|error| Failure::unavailable("no HTTP client can be made", error))?;
+    let pods = Pods::new(Arc::clone(&metrics))
+        .map_err(|error| Failure::unavailable("no HTTP client can be made", error))?;
     let reconciler = Reconciler {
         fetcher: Fetcher { client: client.clone(), caches, pods },
-        writer: Writer { client: client.clone(), term: term.clone(), stop: stop.clone(), metrics: Arc::clone(&metrics) },
+        writer: Writer {
+            client: client.clone(),
+            term: term.clone(),
+            stop: stop.clone(),
+            metrics: Arc::clone(&metrics),
+        },
         events: Events::new(client, &identity),
         memories: Arc::clone(&memories),
         kinds: known,
@@ -99,12 +103,14 @@ pub async fn operate(run: Run) -> Result<(), Failure> {
 /// Counts its requests, and tries nothing again by itself: whoever asked looks at the lease first.
 async fn client(metrics: &Arc<Metrics>) -> Result<(Client, String), Failure> {
     let config = Config::infer().await;
-    let mut config = config.map_err(|error| Failure::settings("it is not known where the API server is", error))?;
+    let mut config =
+        config.map_err(|error| Failure::settings("it is not known where the API server is", error))?;
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     let namespace = config.default_namespace.clone();
     let builder = ClientBuilder::try_from(config);
-    let builder = builder.map_err(|error| Failure::settings("the way to the API server is not usable", error))?;
+    let builder =
+        builder.map_err(|error| Failure::settings("the way to the API server is not usable", error))?;
     let client = builder.with_layer(&CountRequests(Arc::clone(metrics))).build();
     let version = timeout(REACHED, client.apiserver_version()).await;
     let version = version
@@ -114,11 +120,17 @@ async fn client(metrics: &Arc<Metrics>) -> Result<(Client, String), Failure> {
     Ok((client, namespace))
 }
 
-async fn serve(run: &Run, health: Health, tasks: &TaskTracker, stop: &CancellationToken) -> Result<(), Failure> {
+async fn serve(
+    run: &Run,
+    health: Health,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     let listener = TcpListener::bind(run.health_addr).await;
     let what = || format!("{} cannot be listened on", run.health_addr);
     let listener = listener.map_err(|error| Failure::unavailable(what(), error))?;
-    let serving = axum::serve(listener, routes(health)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving =
+        axum::serve(listener, routes(health)).with_graceful_shutdown(stop.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the health server has ended");
@@ -140,7 +152,8 @@ fn identity(run: &Run) -> String {
 /// What is so of the operator itself, and of its cluster.
 fn facts(run: &Run) -> Facts {
     let operator = run.lease_namespace.clone().filter(|_| !run.pod_labels.is_empty());
-    let operator = operator.map(|namespace| OperatorPods { namespace, labels: run.pod_labels.iter().cloned().collect() });
+    let operator = operator
+        .map(|namespace| OperatorPods { namespace, labels: run.pod_labels.iter().cloned().collect() });
     let host = std::env::var("KUBERNETES_SERVICE_HOST").unwrap_or_default();
     Facts { operator, family: Family::of_service_host(&host), ..Facts::default() }
 }

@@ -84,7 +84,12 @@ impl Reconciler {
         done
     }
 
-    async fn line(&self, key: &Key, of: &PresenceCluster, memory: &mut Memory) -> Result<Duration, ReconcileError> {
+    async fn line(
+        &self,
+        key: &Key,
+        of: &PresenceCluster,
+        memory: &mut Memory,
+    ) -> Result<Duration, ReconcileError> {
         let mut secrets = self.fetcher.secrets(of, memory).await?;
         let made = match secrets.shared {
             None if may_change(of) => self.rotate(of, &secrets, false, memory).await,
@@ -101,7 +106,10 @@ impl Reconciler {
         let refused = applied.as_ref().err().and_then(WriteError::refusal);
         self.tell(of, &look, refused.as_deref(), memory).await?;
         applied?;
-        if look.plan.stage == Stage::Settled && may_change(of) && self.rotate(of, &secrets, true, memory).await? {
+        if look.plan.stage == Stage::Settled
+            && may_change(of)
+            && self.rotate(of, &secrets, true, memory).await?
+        {
             return Ok(ROTATING);
         }
         let mut again = look.plan.again;
@@ -142,7 +150,13 @@ impl Reconciler {
     }
 
     /// In the plan's order; the first that fails ends it.
-    async fn apply(&self, key: &Key, of: &PresenceCluster, look: &Look, memory: &mut Memory) -> Result<(), WriteError> {
+    async fn apply(
+        &self,
+        key: &Key,
+        of: &PresenceCluster,
+        look: &Look,
+        memory: &mut Memory,
+    ) -> Result<(), WriteError> {
         let (namespace, uid) = (key.namespace.as_str(), of.meta().uid.as_deref().unwrap_or_default());
         for action in &look.plan.actions {
             match action {
@@ -154,11 +168,14 @@ impl Reconciler {
                 }
                 Action::Scale { deployment, replicas } => {
                     let live = self.fetcher.live(key, memory);
-                    let found = live.iter().find(|(name, _)| name.kind == "Deployment" && name.name == *deployment);
+                    let found =
+                        live.iter().find(|(name, _)| name.kind == "Deployment" && name.name == *deployment);
                     let Some((_, live)) = found else { continue };
                     self.writer.scale(namespace, live, *replicas, memory).await?;
                 }
-                Action::Delete { object, uid } => self.delete(namespace, (object, uid.as_deref()), look, memory).await?,
+                Action::Delete { object, uid } => {
+                    self.delete(namespace, (object, uid.as_deref()), look, memory).await?
+                }
                 Action::SetFinalizer(wanted) => drop(self.writer.finalizer(of, *wanted).await?),
             }
         }
@@ -220,12 +237,18 @@ impl Reconciler {
         memory: &mut Memory,
     ) -> Result<bool, WriteError> {
         let wish = of.annotations().get(ROTATE).map(String::as_str);
-        let Some(next) = rotate::next(secrets.shared.as_ref(), wish, settled, fresh) else { return Ok(false) };
+        let Some(next) = rotate::next(secrets.shared.as_ref(), wish, settled, fresh) else {
+            return Ok(false);
+        };
         let secret = internal(of, &next, secrets.shared_version.clone());
         // Whatever comes of it, what is there is read anew.
         memory.secrets = None;
         self.writer.secret(&of.namespace().unwrap_or_default(), &secret).await?;
-        tracing::info!(namespace = of.namespace(), name = secret.metadata.name, "the shared secret was written");
+        tracing::info!(
+            namespace = of.namespace(),
+            name = secret.metadata.name,
+            "the shared secret was written"
+        );
         Ok(true)
     }
 }
@@ -236,7 +259,8 @@ fn may_change(of: &PresenceCluster) -> bool {
 }
 
 fn internal(of: &PresenceCluster, shared: &Shared, version: Option<String>) -> Secret {
-    let mut secret = Secret { data: Some(shared.data()), type_: Some("Opaque".to_owned()), ..Secret::default() };
+    let mut secret =
+        Secret { data: Some(shared.data()), type_: Some("Opaque".to_owned()), ..Secret::default() };
     let labels = names::labels(&of.name_any());
     secret.metadata.name = Some(names::internal_secret(&of.name_any()));
     secret.metadata.namespace = of.namespace();

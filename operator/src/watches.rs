@@ -161,7 +161,8 @@ impl Watches {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
             let labels = format!("{}={},{INSTANCE}", MANAGED_BY.0, MANAGED_BY.1);
             let config = config().labels(&labels);
-            let mut events = pin!(watcher(api(&this.client, &scope, &kind.resource), config).default_backoff());
+            let mut events =
+                pin!(watcher(api(&this.client, &scope, &kind.resource), config).default_backoff());
             let mut listing = Listing::default();
             while let Some(event) = events.next().await {
                 match event {

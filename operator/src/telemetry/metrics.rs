@@ -125,16 +125,32 @@ impl Metrics {
             Unit::Seconds,
             self.last_reconcile.clone(),
         );
-        registry.register("writes", "Writes to the API server, by kind of object and verb", self.writes.clone());
+        registry.register(
+            "writes",
+            "Writes to the API server, by kind of object and verb",
+            self.writes.clone(),
+        );
         registry.register(
             "api_requests",
             "Requests to the API server, by verb (get, list, watch, create, update, patch, delete) and class of answer",
             self.requests.clone(),
         );
         registry.register("leader", "1 where this operator acts, 0 where it stands by", self.leader.clone());
-        registry.register("resources", "Resources that it acts for, by whether they are Ready", self.resources.clone());
-        registry.register("pod_stats", "Questions to pods how many agents they have, by result", self.stats.clone());
-        registry.register("watch_failures", "Watches that broke and are tried again", self.watch_failures.clone());
+        registry.register(
+            "resources",
+            "Resources that it acts for, by whether they are Ready",
+            self.resources.clone(),
+        );
+        registry.register(
+            "pod_stats",
+            "Questions to pods how many agents they have, by result",
+            self.stats.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Watches that broke and are tried again",
+            self.watch_failures.clone(),
+        );
     }
 
     /// One look at one resource.
@@ -163,7 +179,9 @@ impl Metrics {
     /// How many resources are ready, and how many are not.
     pub fn resources(&self, ready: usize, not_ready: usize) {
         let set = |label: &'static str, count: usize| {
-            self.resources.get_or_create(&ByReady { ready: label }).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.resources
+                .get_or_create(&ByReady { ready: label })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         };
         set("true", ready);
         set("false", not_ready);
@@ -178,7 +196,7 @@ impl Metrics {
         self.watch_failures.inc();
     }
 
-    /// In the text format of OpenMetrics.
+    /// In the text format of `OpenMetrics`.
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
@@ -193,7 +211,11 @@ mod tests {
     #[test]
     fn every_metric_is_named_after_the_operator_and_says_what_it_is() {
         let metrics = Metrics::default();
-        metrics.reconciled(Outcome::Done, Duration::from_millis(5), jiff::Timestamp::from_second(1_800_000_000).unwrap());
+        metrics.reconciled(
+            Outcome::Done,
+            Duration::from_millis(5),
+            jiff::Timestamp::from_second(1_800_000_000).unwrap(),
+        );
         metrics.wrote("Deployment", "apply");
         metrics.requested("get", "2xx");
         metrics.leads(true);
@@ -214,7 +236,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }
-        let unnamed = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("presence_operator_"));
+        let unnamed =
+            text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("presence_operator_"));
         assert_eq!(unnamed.count(), 0);
     }
 }
