@@ -1,5 +1,5 @@
 //! `presence-operator self-test`, which `helm test` runs as the operator's own account: does the API server answer, does it
-//! know PresenceClusters, does an operator hold the lease, and may the operator do all it has to?
+//! know `PresenceCluster`s, does an operator hold the lease, and may the operator do all it has to?
 //!
 //! It writes nothing but access reviews, which are kept nowhere. What the operator has to be allowed is `rights.json`: the
 //! chart makes its Roles of a copy.
@@ -172,10 +172,12 @@ async fn all_rights(client: &Client, scope: &Scope) -> Result<String, String> {
     if lacking.is_empty() {
         return Ok(format!("all {asked} are granted"));
     }
-    let more = lacking.len().saturating_sub(LISTED);
-    let tail = if more > 0 { format!("\n          and {more} more") } else { String::new() };
-    let listed = lacking.iter().take(LISTED).map(|one| format!("\n          {one}")).collect::<String>();
-    Err(format!("{} of {asked} are not granted:{listed}{tail}", lacking.len()))
+    let mut lines: Vec<String> = lacking.iter().take(LISTED).cloned().collect();
+    if lacking.len() > LISTED {
+        lines.push(format!("and {} more", lacking.len() - LISTED));
+    }
+    let listed = lines.join("\n          ");
+    Err(format!("{} of {asked} are not granted:\n          {listed}", lacking.len()))
 }
 
 /// The question, where the answer is no.

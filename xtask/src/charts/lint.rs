@@ -38,7 +38,7 @@ impl Tool {
     }
 
     fn findings(self, of: &Lint<'_>, file: &Path) -> Result<Vec<Finding>> {
-        let (mut command, read): (_, fn(&Value) -> Option<Vec<Finding>>) = match self {
+        let (mut command, read): (_, Reader) = match self {
             Self::KubeScore => (of.linters.kube_score(file), kube_score),
             Self::Checkov => (of.linters.checkov(file), checkov),
             Self::Validate => (of.linters.validate(of.workspace, file), validate),
@@ -51,6 +51,9 @@ impl Tool {
         read(&said).with_context(|| format!("{} printed other JSON than is known: {text:.200}", self.name()))
     }
 }
+
+/// Nothing where the tool says something else than is known of it.
+type Reader = fn(&Value) -> Option<Vec<Finding>>;
 
 /// One thing that a tool finds wrong with one object.
 #[derive(Debug, PartialEq, Eq)]

@@ -57,7 +57,9 @@ fn parse(text: &str, known: &BTreeMap<String, String>) -> BTreeMap<String, Descr
         let trimmed = line.trim_start();
         let indent = line.len() - trimmed.len();
         if let Some(said) = trimmed.strip_prefix("# ") {
-            comment = format!("{comment} {said}").trim_start().to_owned();
+            let between = if comment.is_empty() { "" } else { " " };
+            comment.push_str(between);
+            comment.push_str(said);
             continue;
         }
         let said = std::mem::take(&mut comment);
