@@ -112,7 +112,9 @@ fn theirs(workspace: &Workspace, filter: &[String]) -> Result<Tally> {
     if !missing.is_empty() {
         bail!("{KUBECONFIG} is set, so that cluster is tested; say as well: {}", missing.join("; "));
     }
-    println!("test: the cluster of {KUBECONFIG}; what takes our own (the audit log, nodes' power) fails, and says so");
+    println!(
+        "test: the cluster of {KUBECONFIG}; what takes our own (the audit log, nodes' power) fails, and says so"
+    );
     build(workspace)?;
     let mut tests = cargo_test(workspace);
     tests.env("PRESENCE_TEST_HELM", tools::helm::ensure()?);

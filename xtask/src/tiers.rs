@@ -223,7 +223,10 @@ mod tests {
             let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
             choose(&only).unwrap().iter().map(|tier| tier.name).collect()
         };
-        assert_eq!(names(&[]), ["unit", "simulation", "contracts", "service", "chaos", "autobahn", "cluster"]);
+        assert_eq!(
+            names(&[]),
+            ["unit", "simulation", "contracts", "service", "chaos", "autobahn", "cluster"]
+        );
         assert_eq!(names(&["service", "unit"]), ["unit", "service"]);
         assert!(choose(&["nothing".to_owned()]).is_err());
     }

@@ -5,7 +5,7 @@
 mod backing;
 mod images;
 mod issuer;
-mod objects;
+pub(crate) mod objects;
 mod programs;
 mod school;
 
@@ -111,7 +111,12 @@ pub(crate) fn stand(
 
 pub(crate) fn order(name: &str, port: u16, tied: bool) -> Order {
     let publication = Publication { listen: format!("127.0.0.1:{port}"), node_port: NODE_PORT };
-    Order { name: name.to_owned(), nodes: NODES, publish: if tied { vec![] } else { vec![publication] }, tied }
+    Order {
+        name: name.to_owned(),
+        nodes: NODES,
+        publish: if tied { vec![] } else { vec![publication] },
+        tied,
+    }
 }
 
 /// Says what is done, and how long it took.
@@ -145,8 +150,14 @@ fn publish(cluster: &Cluster, port: u16) -> Result<()> {
 
 fn say(wish: &Wish, issuer: &Issuer, started: Instant) {
     let (name, port) = (&wish.name, wish.port);
-    println!("\npresence is up ({:.0} s). Join a classroom, in as many terminals as you like:\n", started.elapsed().as_secs_f64());
-    println!("  {} cargo run -q -- join math --server http://127.0.0.1:{port} --account teacher-1\n", issuer.variable());
+    println!(
+        "\npresence is up ({:.0} s). Join a classroom, in as many terminals as you like:\n",
+        started.elapsed().as_secs_f64()
+    );
+    println!(
+        "  {} cargo run -q -- join math --server http://127.0.0.1:{port} --account teacher-1\n",
+        issuer.variable()
+    );
     println!("  look   cargo xtask cluster exec --name {name} -- kubectl -n {NAMESPACE} get presence,pods");
     println!("  page   http://127.0.0.1:{port}/, with a token of");
     println!("         {} cargo run -q -- token --account student-1", issuer.variable());

@@ -26,14 +26,20 @@ pub(crate) struct Backing {
 }
 
 /// Brings them up in a namespace, which is made where it is absent.
-pub(crate) fn backing(workspace: &Workspace, cluster: &Cluster, images: &Images, namespace: &str) -> Result<Backing> {
+pub(crate) fn backing(
+    workspace: &Workspace,
+    cluster: &Cluster,
+    images: &Images,
+    namespace: &str,
+) -> Result<Backing> {
     objects::apply(cluster, None, &objects::namespace(namespace).to_string())?;
     if !objects::exists(cluster, namespace, "secret", SECRET)? {
         let mut data = serde_json::Map::new();
         for name in SECRETS {
             data.insert(name.to_owned(), random()?.into());
         }
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data});
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data});
         objects::apply(cluster, Some(namespace), &secret.to_string())?;
     }
     for manifest in manifests(workspace)? {

@@ -101,8 +101,11 @@ impl Image {
         if !archive.exists() {
             let built = write(&archive)?;
             println!("up: image {reference}, {} MiB", built.unpacked >> 20);
-            for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?.flatten() {
-                if entry.path() != archive && entry.file_name().to_string_lossy().starts_with(&format!("{name}@")) {
+            for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?.flatten()
+            {
+                if entry.path() != archive
+                    && entry.file_name().to_string_lossy().starts_with(&format!("{name}@"))
+                {
                     drop(fs::remove_file(entry.path())); // another xtask was quicker
                 }
             }

@@ -34,7 +34,8 @@ impl Issuer {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.with_context(|| format!("make {}", folder.display()))?;
         }
-        let mut issuer = Self { folder: folder.to_owned(), presence: presence.to_owned(), public_key: String::new() };
+        let mut issuer =
+            Self { folder: folder.to_owned(), presence: presence.to_owned(), public_key: String::new() };
         if !folder.join(KEY).exists() {
             // The token itself is for nobody: signing it makes the key.
             process::output(issuer.presence().args(["token", "--account", "nobody", "--ttl", "1s"]))?;

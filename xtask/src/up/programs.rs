@@ -84,5 +84,6 @@ fn told(bin: &Path, what: &str) -> Result<PathBuf> {
         _ => Path::new("/usr/share/postgresql").join(version),
     };
     let there = folder.is_dir().then_some(folder);
-    there.with_context(|| format!("pg_config is missing, and PostgreSQL in {} is not Debian's", bin.display()))
+    there
+        .with_context(|| format!("pg_config is missing, and PostgreSQL in {} is not Debian's", bin.display()))
 }

@@ -27,7 +27,11 @@ pub(super) struct School<'a> {
     backing: Backing,
 }
 
-pub(super) fn school<'a>(workspace: &Workspace, cluster: &'a Cluster, images: &'a Images) -> Result<School<'a>> {
+pub(super) fn school<'a>(
+    workspace: &Workspace,
+    cluster: &'a Cluster,
+    images: &'a Images,
+) -> Result<School<'a>> {
     let backing = step("PostgreSQL, NATS and Redis", || {
         let backing = backing(workspace, cluster, images, NAMESPACE)?;
         backing.wait(cluster).map(|()| backing)
@@ -39,7 +43,14 @@ pub(super) fn school<'a>(workspace: &Workspace, cluster: &'a Cluster, images: &'
 fn operator(workspace: &Workspace, cluster: &Cluster, images: &Images) -> Result<()> {
     let (repository, tag) = parts(images.reference("presence-operator")?)?;
     let mut helm = cluster.helm()?;
-    helm.current_dir(&workspace.root).args(["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE]);
+    helm.current_dir(&workspace.root).args([
+        "upgrade",
+        "--install",
+        RELEASE,
+        CHART,
+        "--namespace",
+        NAMESPACE,
+    ]);
     helm.args(["--set", &format!("image.repository={repository},image.tag={tag}")]);
     process::output(helm.args(["--wait", "--timeout=4m"])).map(drop)
 }
@@ -146,9 +157,7 @@ mod tests {
     use super::*;
 
     fn seen(observed: i64, conditions: &[(&str, &str)]) -> Seen {
-        let condition = |(name, status): &(&str, &str)| {
-            json!({"type": name, "status": status, "reason": format!("{name}Is{status}"), "message": "m"})
-        };
+        let condition = |(name, status): &(&str, &str)| json!({"type": name, "status": status, "reason": format!("{name}Is{status}"), "message": "m"});
         let conditions: Vec<Value> = conditions.iter().map(condition).collect();
         Seen::of(&json!({
             "metadata": {"generation": 2},
