@@ -104,8 +104,17 @@ impl Writer {
         }
         let api = self.api(namespace, &object.resource);
         let params = PatchParams::apply(MANAGER).force();
-        let made =
-            self.request(&name, "apply", api.patch(&object.name, &params, &Patch::Apply(&sent))).await?;
+        let mut made =
+            self.request(&name, "apply", api.patch(&object.name, &params, &Patch::Apply(&sent))).await;
+        if let (Err(WriteError::Refused { .. }), Some(_), Some(list)) =
+            (&made, live, keyed_list(&object.value))
+        {
+            // A port that somebody renumbered is merged with ours, and two of one name are refused: ours replace them all.
+            let whole = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            self.request(&name, "patch", api.patch(&object.name, &whole, &Patch::Merge(&list))).await?;
+            made = self.request(&name, "apply", api.patch(&object.name, &params, &Patch::Apply(&sent))).await;
+        }
+        let made = made?;
         let kind = Kind { resource: object.resource.clone(), keep: keep(&name.kind) };
         memory.wrote(name, applied, Arc::new(trimmed(&kind, made)));
         Ok(true)
@@ -243,6 +252,12 @@ impl Writer {
         tracing::debug!(kind = name.kind, name = name.name, verb, "wrote");
         answer.map_err(|error| failure(name, verb, error))
     }
+}
+
+/// The ports of a Service: server-side apply merges them by number.
+fn keyed_list(of: &Value) -> Option<Value> {
+    let ports = of.pointer("/spec/ports").filter(|_| of["kind"] == "Service")?;
+    Some(json!({ "spec": { "ports": ports } }))
 }
 
 /// Who has a name.

@@ -218,7 +218,7 @@ impl Candidate {
             Ok(Ok(_)) => tracing::info!(lease = self.name, "the lease is given back"),
             // It runs out by itself.
             Ok(Err(error)) => {
-                tracing::warn!(error = %crate::telemetry::chain(&error), "the lease cannot be given back")
+                tracing::warn!(error = %crate::telemetry::chain(&error), "the lease cannot be given back");
             }
             Err(_) => tracing::warn!("the lease cannot be given back: the API server does not answer"),
         }

@@ -22,7 +22,7 @@ use crate::{
     rotate::{self, ROTATE, Shared, Word},
     status::{View, changes, status},
     telemetry::metrics::Outcome,
-    validate::{Finding, blocks, findings, taken, unservable, wanted},
+    validate::{Finding, blocks, findings, unservable, wanted},
 };
 
 /// How often pods are asked for their agents; and how often a status that differs in nothing else is written.
@@ -142,14 +142,14 @@ impl Reconciler {
         let mut observed = self.fetcher.observed(of, &live, secrets).await?;
         if let Some(desired) = desired.as_ref().filter(|_| may_change(of)) {
             observed.taken = self.fetcher.taken(of, desired, &live, &mut memory.free).await?;
-            findings.extend(taken(&observed.taken));
         }
         let desired = desired.filter(|_| !blocks(&findings));
         let plan = plan(of, desired.as_ref(), &observed, Timestamp::now());
         Ok(Look { findings, desired, observed, live, plan })
     }
 
-    /// In the plan's order; the first that fails ends it.
+    /// In the plan's order. A failure ends it; after a refusal, which may stay until somebody acts, what stands beside the
+    /// pods is still applied.
     async fn apply(
         &self,
         key: &Key,
@@ -157,27 +157,48 @@ impl Reconciler {
         look: &Look,
         memory: &mut Memory,
     ) -> Result<(), WriteError> {
-        let (namespace, uid) = (key.namespace.as_str(), of.meta().uid.as_deref().unwrap_or_default());
+        let mut refused = None;
         for action in &look.plan.actions {
-            match action {
-                Action::Apply(object) => {
-                    let live = look.live.get(&object.reference()).map(|live| &**live);
-                    if self.writer.apply((namespace, uid), object, live, memory).await? {
-                        tracing::info!(namespace, kind = object.resource.kind, name = object.name, "applied");
-                    }
-                }
-                Action::Scale { deployment, replicas } => {
-                    let live = self.fetcher.live(key, memory);
-                    let found =
-                        live.iter().find(|(name, _)| name.kind == "Deployment" && name.name == *deployment);
-                    let Some((_, live)) = found else { continue };
-                    self.writer.scale(namespace, live, *replicas, memory).await?;
-                }
-                Action::Delete { object, uid } => {
-                    self.delete(namespace, (object, uid.as_deref()), look, memory).await?
-                }
-                Action::SetFinalizer(wanted) => drop(self.writer.finalizer(of, *wanted).await?),
+            if refused.is_some() && !stands_beside(action) {
+                break;
             }
+            match self.act(key, of, (look, action), memory).await {
+                Ok(()) => {}
+                Err(error @ WriteError::Refused { .. }) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn act(
+        &self,
+        key: &Key,
+        of: &PresenceCluster,
+        (look, action): (&Look, &Action),
+        memory: &mut Memory,
+    ) -> Result<(), WriteError> {
+        let (namespace, uid) = (key.namespace.as_str(), of.meta().uid.as_deref().unwrap_or_default());
+        match action {
+            Action::Apply(object) => {
+                let live = look.live.get(&object.reference()).map(|live| &**live);
+                if self.writer.apply((namespace, uid), object, live, memory).await? {
+                    tracing::info!(namespace, kind = object.resource.kind, name = object.name, "applied");
+                }
+            }
+            Action::Scale { deployment, replicas } => {
+                let live = self.fetcher.live(key, memory);
+                let found =
+                    live.iter().find(|(name, _)| name.kind == "Deployment" && name.name == *deployment);
+                let Some((_, live)) = found else { return Ok(()) };
+                self.writer.scale(namespace, live, *replicas, memory).await?;
+            }
+            Action::Delete { object, uid } => {
+                self.delete(namespace, (object, uid.as_deref()), look, memory).await?;
+            }
+            Action::SetFinalizer(wanted) => drop(self.writer.finalizer(of, *wanted).await?),
         }
         Ok(())
     }
@@ -251,6 +272,12 @@ impl Reconciler {
         );
         Ok(true)
     }
+}
+
+/// Whether pods do without it.
+fn stands_beside(action: &Action) -> bool {
+    let Action::Apply(object) = action else { return false };
+    !matches!(object.resource.kind.as_str(), "ConfigMap" | "Job" | "Deployment")
 }
 
 /// Nothing is made for one that is paused or on its way out.
