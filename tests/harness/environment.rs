@@ -20,8 +20,22 @@ pub fn presence() -> Result<PathBuf> {
 
 /// A superuser's URL of a PostgreSQL server.
 pub fn postgres() -> Result<Url> {
-    let text = required("PRESENCE_TEST_POSTGRES", "a PostgreSQL superuser's URL")?;
-    text.parse().context("PRESENCE_TEST_POSTGRES is no URL")
+    server("PRESENCE_TEST_POSTGRES", "postgres", "a PostgreSQL superuser's URL")
+}
+
+/// A server by a variable of its own, or, beside a Kubernetes, by its name among those that pods reach as well.
+fn server(name: &str, of_pods: &str, what: &str) -> Result<Url> {
+    let text = match env::var("PRESENCE_TEST_BACKING") {
+        Ok(backing) if !backing.is_empty() => {
+            let all: serde_json::Value =
+                serde_json::from_str(&backing).context("PRESENCE_TEST_BACKING is no JSON")?;
+            let found = all[of_pods].as_str();
+            found.with_context(|| format!("PRESENCE_TEST_BACKING has no {of_pods}: {what}"))?.to_owned()
+        }
+        _ => required(name, what)?,
+    };
+    // What does not parse may hold a password.
+    text.parse().with_context(|| format!("{name} is no URL"))
 }
 
 /// PostgreSQL's own command line client.
@@ -41,14 +55,12 @@ pub fn nats_server() -> Result<PathBuf> {
 
 /// The URL of a NATS server with JetStream, which tests share.
 pub fn nats() -> Result<Url> {
-    let text = required("PRESENCE_TEST_NATS", "the URL of a JetStream server")?;
-    text.parse().context("PRESENCE_TEST_NATS is no URL")
+    server("PRESENCE_TEST_NATS", "nats", "the URL of a JetStream server")
 }
 
 /// The URL of a Redis, which tests share.
 pub fn redis() -> Result<Url> {
-    let text = required("PRESENCE_TEST_REDIS", "the URL of a Redis")?;
-    text.parse().context("PRESENCE_TEST_REDIS is no URL")
+    server("PRESENCE_TEST_REDIS", "redis", "the URL of a Redis")
 }
 
 /// Redis's binary, for scenarios that need one of their own.
@@ -74,4 +86,43 @@ pub fn node_modules() -> Result<PathBuf> {
 /// A Python that has the packages of `tests/clients/python`.
 pub fn python() -> Result<PathBuf> {
     Ok(PathBuf::from(required("PRESENCE_TEST_PYTHON", "a Python with python-socketio")?))
+}
+
+/// Who administers the Kubernetes cluster under test.
+pub fn kubeconfig() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_KUBECONFIG", "an administrator's kubeconfig")?))
+}
+
+pub fn kubectl() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_KUBECTL", "the kubectl binary")?))
+}
+
+pub fn helm() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_HELM", "the helm binary")?))
+}
+
+/// The API server's audit log. A cluster of somebody's own has none that tests could read.
+pub fn audit_log() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_AUDIT_LOG", "the API server's audit log")?))
+}
+
+/// The operator's binary, for scenarios that run it outside the cluster.
+pub fn operator() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_OPERATOR_BIN", "the presence-operator binary")?))
+}
+
+/// The image of the server, as a pod names it.
+pub fn image() -> Result<String> {
+    required("PRESENCE_TEST_IMAGE", "the image of presence, with its tag")
+}
+
+/// The image of the operator, as a pod names it.
+pub fn operator_image() -> Result<String> {
+    required("PRESENCE_TEST_OPERATOR_IMAGE", "the image of presence-operator, with its tag")
+}
+
+/// What can take a node's power: `xtask`, and which cluster of its own it is. Somebody's own cluster has neither.
+pub fn testbed() -> Result<(PathBuf, String)> {
+    let xtask = required("PRESENCE_TEST_XTASK", "xtask's own binary")?;
+    Ok((PathBuf::from(xtask), required("PRESENCE_TEST_CLUSTER", "a cluster that `cargo xtask` made")?))
 }

@@ -20,6 +20,7 @@ pub mod history;
 pub mod http;
 pub mod judge;
 pub mod keys;
+pub mod kube;
 pub mod lesson_dump;
 pub mod lessons;
 pub mod link;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 pub(crate) use self::backing::{Backing, backing};
 pub(crate) use self::images::{Images, binaries};
@@ -101,7 +101,7 @@ pub(crate) fn stand(
             Some(cluster) => Ok(cluster),
             None => step("the cluster", || Cluster::up(workspace, &order())),
         };
-        let images = step("the images", || images.join().expect("it does not panic"));
+        let images = step("the images", || images.join().map_err(|_| anyhow!("it panicked"))?);
         (cluster, images)
     });
     let (cluster, images) = (cluster?, images?);

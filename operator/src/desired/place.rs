@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{LocalObjectReference, ResourceRequirements, TopologySpreadConstraint},
+    api::core::v1::{
+        Affinity, LocalObjectReference, PodAffinityTerm, ResourceRequirements, TopologySpreadConstraint,
+        WeightedPodAffinityTerm,
+    },
     apimachinery::pkg::api::resource::Quantity,
 };
 
@@ -58,19 +61,24 @@ pub(super) fn amounts(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> Res
     ResourceRequirements { requests: map(requests), limits: map(limits), claims: None }
 }
 
-/// Over nodes and zones, each revision by itself: the old one's pods are about to go, and do not count.
+const ZONE: &str = "topology.kubernetes.io/zone";
+/// Of what the scheduler weighs: less than nodes, which `spread` says.
+const ZONE_WEIGHT: i32 = 50;
+
+/// Over nodes, each revision by itself: the old one's pods are about to go, and do not count. Over zones as well where it must
+/// be. Where it only should, zones are said by `affinity`: the scheduler leaves out of what it weighs a node that lacks any of
+/// the labels named here, and in a cluster without zones that is every node.
 pub(super) fn spread(
     of: Spread,
     cluster: &str,
     revision: &Revision,
 ) -> Option<Vec<TopologySpreadConstraint>> {
-    let when = match of {
-        Spread::Required => "DoNotSchedule",
-        Spread::Preferred => "ScheduleAnyway",
+    let (when, keys) = match of {
+        Spread::Required => ("DoNotSchedule", &["kubernetes.io/hostname", ZONE][..]),
+        Spread::Preferred => ("ScheduleAnyway", &["kubernetes.io/hostname"][..]),
         Spread::Off => return None,
     };
-    let mut labels = names::pods_of(cluster, Component::Server);
-    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    let labels = of_revision(cluster, revision);
     let over = |key: &str| TopologySpreadConstraint {
         label_selector: Some(names::selector(labels.clone())),
         max_skew: 1,
@@ -80,5 +88,31 @@ pub(super) fn spread(
         when_unsatisfiable: when.to_owned(),
         ..TopologySpreadConstraint::default()
     };
-    Some(vec![over("kubernetes.io/hostname"), over("topology.kubernetes.io/zone")])
+    Some(keys.iter().map(|key| over(key)).collect())
+}
+
+/// What the spec says, and, where pods should be spread, that they had better be in different zones.
+pub(super) fn affinity(of: &Pod, cluster: &str, revision: &Revision) -> Option<Affinity> {
+    let said = of.affinity.as_ref().map(canonical::handed_on);
+    if of.spread != Spread::Preferred {
+        return said;
+    }
+    let apart = WeightedPodAffinityTerm {
+        weight: ZONE_WEIGHT,
+        pod_affinity_term: PodAffinityTerm {
+            label_selector: Some(names::selector(of_revision(cluster, revision))),
+            topology_key: ZONE.to_owned(),
+            ..PodAffinityTerm::default()
+        },
+    };
+    let mut affinity: Affinity = said.unwrap_or_default();
+    let anti = affinity.pod_anti_affinity.get_or_insert_default();
+    anti.preferred_during_scheduling_ignored_during_execution.get_or_insert_default().push(apart);
+    Some(affinity)
+}
+
+fn of_revision(cluster: &str, revision: &Revision) -> BTreeMap<String, String> {
+    let mut labels = names::pods_of(cluster, Component::Server);
+    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    labels
 }

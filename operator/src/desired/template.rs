@@ -42,6 +42,7 @@ pub(super) fn template(
             security::scratch("tmp", "64Mi"),
         ]),
         termination_grace_period_seconds: Some(life::grace(&owner.of.spec.drain)),
+        affinity: place::affinity(pod, owner.name, revision),
         topology_spread_constraints: place::spread(pod.spread, owner.name, revision),
         ..base(owner)
     };

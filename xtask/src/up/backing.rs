@@ -1,6 +1,7 @@
 //! PostgreSQL, NATS and Redis in a cluster: their namespace, their secrets, and how they are reached. Secrets are made by
 //! chance once, and kept nowhere but in the cluster.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -105,5 +106,21 @@ pub(super) fn random() -> Result<String> {
     let source = Path::new("/dev/urandom");
     let read = fs::File::open(source).and_then(|mut file| file.read_exact(&mut bytes));
     read.context("read /dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // to a String: it cannot fail
+        text
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_differ_and_need_no_quotes() {
+        let (one, two) = (random().unwrap(), random().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 48);
+        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    }
 }

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -89,7 +90,7 @@ fn of_program(maker: u64, program: &Program) -> Result<Image> {
 }
 
 impl Image {
-    /// Written unless it is there. Of each image the last one is kept.
+    /// Written unless it is there.
     fn at(
         name: &'static str,
         reference: String,
@@ -101,17 +102,24 @@ impl Image {
         if !archive.exists() {
             let built = write(&archive)?;
             println!("up: image {reference}, {} MiB", built.unpacked >> 20);
-            for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?.flatten()
-            {
-                if entry.path() != archive
-                    && entry.file_name().to_string_lossy().starts_with(&format!("{name}@"))
-                {
-                    drop(fs::remove_file(entry.path())); // another xtask was quicker
-                }
-            }
+            forget_old(name, folder)?;
         }
         Ok(Self { name, reference, archive })
     }
+}
+
+/// Archives of an image that were written longer ago go: an hour later no other xtask that shares the folder is about to load one.
+const KEPT: Duration = Duration::from_hours(1);
+
+fn forget_old(name: &str, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?.flatten() {
+        let written = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = written.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        if age > KEPT && entry.file_name().to_string_lossy().starts_with(&format!("{name}@")) {
+            drop(fs::remove_file(entry.path())); // another xtask was quicker
+        }
+    }
+    Ok(())
 }
 
 fn tag(of: &impl std::hash::Hash) -> String {
@@ -141,4 +149,69 @@ fn made_of(recipe: &Recipe) -> Result<Vec<(String, u64, i64)>> {
             Ok((at.clone(), meta.size(), meta.mtime()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(folder: &Path, tag: &str, times: &mut u32) -> Image {
+        let write = |to: &Path| {
+            *times += 1;
+            fs::create_dir_all(folder)?;
+            fs::write(to, tag)?;
+            let path = to.to_owned();
+            Ok(image::Built { path, reference: String::new(), digest: String::new(), bytes: 0, unpacked: 0 })
+        };
+        Image::at("redis", format!("presence.test/redis:{tag}"), folder, tag, write).unwrap()
+    }
+
+    #[test]
+    fn an_image_is_written_once_and_an_old_one_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("images");
+        let mut times = 0;
+        written(&folder, "one", &mut times);
+        let old = fs::File::open(folder.join("redis@one.tar")).unwrap();
+        old.set_modified(std::time::UNIX_EPOCH).unwrap();
+        fs::write(folder.join("nats@one.tar"), "").unwrap();
+        let other = fs::File::options().write(true).open(folder.join("nats@one.tar")).unwrap();
+        other.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let second = written(&folder, "two", &mut times);
+        written(&folder, "two", &mut times);
+        assert_eq!(times, 2);
+        let mut left: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["nats@one.tar", "redis@two.tar"]);
+        assert_eq!(second.reference, "presence.test/redis:two");
+    }
+
+    #[test]
+    fn a_tag_follows_from_what_is_in_the_image() {
+        assert_eq!(tag(&(1, "a")), tag(&(1, "a")));
+        assert_ne!(tag(&(1, "a")), tag(&(2, "a")));
+    }
+
+    #[test]
+    fn every_image_of_a_manifest_has_its_placeholder_filled() {
+        let image = |program: &Program| Image {
+            name: program.name,
+            reference: format!("presence.test/{}:1", program.name),
+            archive: PathBuf::new(),
+        };
+        let images = Images { all: PROGRAMS.iter().map(image).collect() };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cluster/backing");
+        for program in &PROGRAMS {
+            let text = fs::read_to_string(folder.join(format!("{}.yaml", program.name))).unwrap();
+            assert!(text.contains(program.placeholder));
+            let filled = images.fill(&text).unwrap();
+            let of_pods: Vec<_> =
+                filled.lines().filter_map(|line| line.trim().strip_prefix("image: ")).collect();
+            assert!(
+                of_pods.iter().all(|image| *image == format!("presence.test/{}:1", program.name)),
+                "{of_pods:?}"
+            );
+        }
+    }
 }

@@ -18,6 +18,8 @@ const CHART: &str = "charts/presence-operator";
 const RELEASE: &str = "presence-operator";
 const NAME: &str = "school";
 const READY_WITHIN: Duration = Duration::from_mins(6);
+/// What the operator calls wrong may mend itself, such as a pod that was started before its Secret was known; not for ever.
+const WRONG_FOR: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_secs(1);
 
 /// All but the `PresenceCluster`.
@@ -96,7 +98,7 @@ impl School<'_> {
     }
 
     fn wait(&self) -> Result<()> {
-        let (started, mut told) = (Instant::now(), String::new());
+        let (started, mut told, mut right) = (Instant::now(), String::new(), Instant::now());
         loop {
             process::check_interrupted()?;
             let seen = self.look()?;
@@ -107,8 +109,11 @@ impl School<'_> {
                 println!("up:   {}", seen.says);
                 told = seen.says;
             }
-            if started.elapsed() > READY_WITHIN {
-                bail!("it is not Ready after {} s: {told}", READY_WITHIN.as_secs());
+            if !seen.wrong {
+                right = Instant::now();
+            }
+            if started.elapsed() > READY_WITHIN || right.elapsed() > WRONG_FOR {
+                bail!("it is not Ready after {} s: {told}", started.elapsed().as_secs());
             }
             std::thread::sleep(POLL);
         }
@@ -126,6 +131,7 @@ impl School<'_> {
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     ready: bool,
+    wrong: bool,
     says: String,
 }
 
@@ -133,18 +139,19 @@ impl Seen {
     fn of(it: &Value) -> Self {
         let status = &it["status"];
         if status["observedGeneration"] != it["metadata"]["generation"] {
-            return Self { ready: false, says: "the operator has not seen it yet".to_owned() };
+            return Self { ready: false, wrong: false, says: "the operator has not seen it yet".to_owned() };
         }
         let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
         let find = |what: &str| conditions.iter().find(|one| one["type"] == what);
         let is = |what: &str| find(what).is_some_and(|one| one["status"] == "True");
-        let says = find(if is("Degraded") { "Degraded" } else { "Ready" });
+        let wrong = is("Degraded");
+        let says = find(if wrong { "Degraded" } else { "Ready" });
         let says = says.map_or_else(String::new, |one| {
             let text = |key: &str| one[key].as_str().unwrap_or_default();
             format!("{}: {}", text("reason"), text("message"))
         });
         // Ready while pods of a former revision still go is ready enough to join, and not what was asked for.
-        Self { ready: is("Ready") && !is("Progressing"), says }
+        Self { ready: is("Ready") && !is("Progressing"), wrong, says }
     }
 }
 

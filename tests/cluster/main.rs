@@ -1,0 +1,13 @@
+//! Tier `cluster`: the operator, its chart and presence on a real Kubernetes. A file for each question that a platform
+//! team would ask.
+
+mod crashing;
+mod deleting;
+mod electing;
+mod installing;
+mod nodes;
+mod references;
+mod resting;
+mod rolling;
+mod schema;
+mod wrong_specs;

@@ -1,0 +1,57 @@
+//! Where nothing happens, nothing is written.
+
+use presence_tests::{
+    Result, ensure,
+    kube::{Audit, Place, Release, scenario},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, time::Duration};
+
+const NAME: &str = "school";
+/// What the requirement says. It is watched for so long, and waited for nothing.
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn a_minute_of_rest_has_no_write_but_the_lease() -> Result<()> {
+    scenario("rest", async |place| {
+        let release = Release::install(place, &[]).await?;
+        let mut spec = place.cluster(NAME, 2)?;
+        spec["spec"]["route"] = json!({ "ingress": { "host": "school.example" } });
+        place.apply(&spec).await?;
+        place.expect_settled(NAME).await?;
+        place.begin_sessions_apart()?;
+        let server = place.server(place.door(NAME).await?)?;
+        let agent = server.connect("somebody", &format!("math-{}", place.id)).await?;
+        place
+            .kube
+            .eventually("the agent to be counted", async || {
+                let seen = place.get(presence_tests::kube::Kind::PresenceCluster, NAME).await?;
+                ensure!(seen.data["status"]["agents"] == 1, "{:?}", seen.data["status"]);
+                Ok(())
+            })
+            .await?;
+        still(place, &release).await?;
+        agent.close().await
+    })
+    .await
+}
+
+async fn still(place: &Place, release: &Release) -> Result<()> {
+    let audit = Audit::from_now()?;
+    tokio::time::sleep(MINUTE).await;
+    let operator = release.user(place);
+    // Pods have no token; were one used, it would be of this namespace.
+    let ours = format!("system:serviceaccount:{}:", place.namespace);
+    let calls = audit.calls(|user| user.starts_with(&ours))?;
+    let mut counts = BTreeMap::<String, usize>::new();
+    for call in &calls {
+        ensure!(call.user == operator, "{} asked the API server: {call:?}", call.user);
+        *counts.entry(format!("{} {}", call.verb, call.resource)).or_default() += 1;
+    }
+    let is_lease = |resource: &str| resource == "leases";
+    let writes: Vec<_> = calls.iter().filter(|call| call.writes() && !is_lease(&call.resource)).collect();
+    ensure!(writes.is_empty(), "a minute of rest has {} writes: {writes:#?}", writes.len());
+    ensure!(counts.contains_key("update leases"), "the operator was not heard of at all: {counts:?}");
+    println!("figures: a minute of rest has {} requests: {counts:?}", calls.len());
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! A changed spec and a changed size, as a classroom sees them: not at all.
+
+use presence_tests::{
+    Agent, Context, Result, ensure,
+    app::{Person, Way},
+    crowd::{Crowd, Manner, Targets, chance::Chance},
+    history::History,
+    kube::{Kind, Place, Release, path, scenario},
+};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+const NAME: &str = "school";
+const AGENTS: usize = 12;
+const APPS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_leaves_while_pods_are_replaced_and_their_number_changes() -> Result<()> {
+    scenario("roll", async |place| {
+        Release::install(place, &[]).await?;
+        place.apply(&place.cluster(NAME, 3)?).await?;
+        place.expect_settled(NAME).await?;
+        place.begin_sessions_apart()?;
+        let (mut crowd, room) = fill(place).await?;
+        let before: BTreeSet<_> = place.pods(NAME).await?.into_iter().collect();
+
+        let changed = json!({ "spec": { "timings": { "leaveGrace": "8s" } } });
+        place.merge(Kind::PresenceCluster, NAME, &changed).await?;
+        replaced_one_by_one(place, &before).await?;
+        crowd.expect_in().await?;
+        nobody_left(place, &room).await?;
+
+        for size in [2, 4] {
+            scale(place, size).await?;
+            crowd.expect_in().await?;
+            nobody_left(place, &room).await?;
+        }
+        crowd.disperse().await;
+        Ok(())
+    })
+    .await
+}
+
+async fn fill(place: &Place) -> Result<(Crowd, String)> {
+    let room = format!("math-{}", place.id);
+    let targets = Targets::default();
+    targets.set(0, Some(place.door(NAME).await?));
+    let history = History::at(&place.folder().join("history.jsonl"))?;
+    let mut crowd = Crowd::new(targets, history, place.tokens.clone(), Chance::of(11));
+    for index in 0..AGENTS {
+        crowd.enter(&format!("native-{index}"), &room, &Manner::STILL)?;
+    }
+    for index in 0..APPS {
+        let person = Person::student(&format!("app-{index}"), &format!("org-{}", place.id));
+        crowd.enter_app(&person, Way::WebSocket, &room, &Manner::STILL)?;
+    }
+    crowd.expect_in().await?;
+    Ok((crowd, room))
+}
+
+/// Never fewer serve than are asked for, never does more than one go at a time, and kubectl says what is so.
+async fn replaced_one_by_one(place: &Place, before: &BTreeSet<(String, String)>) -> Result<()> {
+    place
+        .kube
+        .eventually("the former pods to be gone", async || {
+            let seen = place.get(Kind::PresenceCluster, NAME).await?;
+            let serving = path(&seen, "/status/serving")?.as_u64().unwrap_or_default();
+            if serving < 3 {
+                // It is no use to wait for better.
+                return Ok(Err(format!("only {serving} serve: {:?}", seen.data["status"])));
+            }
+            let now: BTreeSet<_> = place.pods(NAME).await?.into_iter().collect();
+            ensure!(now.is_disjoint(before), "former pods are there still");
+            Ok(Ok(()))
+        })
+        .await?
+        .map_err(presence_tests::Error::msg)?;
+    place.expect_settled(NAME).await?;
+    let now = place.pods(NAME).await?;
+    ensure!(now.len() == 3, "there are {now:?}");
+    Ok(())
+}
+
+async fn scale(place: &Place, size: usize) -> Result<()> {
+    let count = format!("--replicas={size}");
+    let what = format!("presenceclusters.presence.rs/{NAME}");
+    place.kube.kubectl(&["-n", &place.namespace, "scale", &what, &count]).await?;
+    place.expect_settled(NAME).await?;
+    place
+        .kube
+        .eventually(&format!("{size} pods"), async || {
+            let pods = place.pods(NAME).await?;
+            let seen = place.get(Kind::PresenceCluster, NAME).await?;
+            ensure!(pods.len() == size && seen.data["status"]["serving"] == size, "{pods:?}");
+            Ok(())
+        })
+        .await
+}
+
+/// Each native agent has one stay, which goes on: who is told by events is told by these. An app that is moved joins anew
+/// within the grace, which is the same stay as well.
+async fn nobody_left(place: &Place, room: &str) -> Result<()> {
+    let server = place.server(place.door(NAME).await?)?;
+    let stays = server.attendance(room).await?;
+    let left: Vec<_> = stays.iter().filter(|stay| stay.left_at.is_some()).collect();
+    ensure!(left.is_empty(), "some left: {left:?}");
+    let agents: BTreeSet<_> = stays.iter().map(|stay| &stay.agent_id).collect();
+    ensure!(agents.len() == stays.len() && stays.len() == AGENTS + APPS, "{stays:?}");
+    // It still is a classroom: somebody new is seen to enter, and nothing was said of others before.
+    let mut watcher: Agent = server.connect("late", &format!("{room}-late")).await.context("enter")?;
+    let other = server.connect("later", &format!("{room}-late")).await?;
+    watcher.expect_entered("later").await?;
+    other.close().await?;
+    watcher.expect_left("later").await?;
+    watcher.close().await
+}
