@@ -43,7 +43,21 @@ pub struct Kind {
     pub keep: Keep,
 }
 
-type Objects = BTreeMap<ObjectRef, Arc<DynamicObject>>;
+/// An object as text: as a tree it takes ten times as much, and most are only looked at every few minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kept(Arc<[u8]>);
+
+impl Kept {
+    fn new(object: &DynamicObject) -> Self {
+        Self(serde_json::to_vec(object).expect("what was read as JSON is JSON").into())
+    }
+
+    fn object(&self) -> DynamicObject {
+        serde_json::from_slice(&self.0).expect("it was an object when it was written")
+    }
+}
+
+type Objects = BTreeMap<ObjectRef, Kept>;
 
 #[derive(Debug, Default)]
 pub struct Caches {
@@ -54,7 +68,7 @@ pub struct Caches {
 
 /// One watch, while it lists anew.
 #[derive(Debug, Default)]
-pub struct Listing(Vec<(Key, ObjectRef, Arc<DynamicObject>)>);
+pub struct Listing(Vec<(Key, ObjectRef, Kept)>);
 
 impl Caches {
     /// From now on it waits for this watch, too.
@@ -74,13 +88,9 @@ impl Caches {
 
     /// All that is known of one resource's objects, by their label. Whose they are is for the reader to check.
     pub fn of(&self, key: &Key) -> Vec<(ObjectRef, Arc<DynamicObject>)> {
-        let owned = read(&self.owned);
-        owned
-            .get(key)
-            .into_iter()
-            .flatten()
-            .map(|(name, object)| (name.clone(), Arc::clone(object)))
-            .collect()
+        // Read once the lock is given back.
+        let kept = read(&self.owned).get(key).cloned().unwrap_or_default();
+        kept.into_iter().map(|(name, kept)| (name, Arc::new(kept.object()))).collect()
     }
 
     /// Takes in what a watch said, and tells `queue` whom it concerns.
@@ -100,8 +110,7 @@ impl Caches {
             }
             Event::Apply(object) => {
                 let Some((key, name, object)) = entry(kind, object) else { return };
-                let former =
-                    write(&self.owned).entry(key.clone()).or_default().insert(name, Arc::clone(&object));
+                let former = write(&self.owned).entry(key.clone()).or_default().insert(name, object.clone());
                 if former.is_none_or(|former| differs(kind, &former, &object)) {
                     queue.push(key);
                 }
@@ -115,15 +124,9 @@ impl Caches {
     }
 
     /// What a new list does not have is gone.
-    fn replace(
-        &self,
-        kind: &Kind,
-        scope: &Scope,
-        found: Vec<(Key, ObjectRef, Arc<DynamicObject>)>,
-        queue: &Queue,
-    ) {
+    fn replace(&self, kind: &Kind, scope: &Scope, found: Vec<(Key, ObjectRef, Kept)>, queue: &Queue) {
         let mut owned = write(&self.owned);
-        let mut former: HashMap<(Key, ObjectRef), Arc<DynamicObject>> = HashMap::new();
+        let mut former: HashMap<(Key, ObjectRef), Kept> = HashMap::new();
         for (key, objects) in
             owned.iter_mut().filter(|(key, _)| scope.as_ref().is_none_or(|ns| *ns == key.namespace))
         {
@@ -162,7 +165,11 @@ fn is_of(kind: &Kind, name: &ObjectRef) -> bool {
 }
 
 /// Whether something changed that a plan could depend on.
-fn differs(kind: &Kind, before: &DynamicObject, after: &DynamicObject) -> bool {
+fn differs(kind: &Kind, before: &Kept, after: &Kept) -> bool {
+    if before == after {
+        return false;
+    }
+    let (before, after) = (&before.object(), &after.object());
     if before.metadata.resource_version == after.metadata.resource_version {
         return false;
     }
@@ -172,7 +179,7 @@ fn differs(kind: &Kind, before: &DynamicObject, after: &DynamicObject) -> bool {
 }
 
 /// Nothing where it has no owner's name: it was not made by us.
-fn entry(kind: &Kind, object: DynamicObject) -> Option<(Key, ObjectRef, Arc<DynamicObject>)> {
+fn entry(kind: &Kind, object: DynamicObject) -> Option<(Key, ObjectRef, Kept)> {
     let object = trimmed(kind, object);
     let name = ObjectRef {
         api_version: kind.resource.api_version.clone(),
@@ -181,7 +188,7 @@ fn entry(kind: &Kind, object: DynamicObject) -> Option<(Key, ObjectRef, Arc<Dyna
     };
     let instance = object.metadata.labels.as_ref()?.get(INSTANCE)?.clone();
     let key = Key { namespace: object.metadata.namespace.clone()?, name: instance };
-    Some((key, name, Arc::new(object)))
+    Some((key, name, Kept::new(&object)))
 }
 
 /// As it is kept: with its type, which lists leave out, and without what nobody here reads.
@@ -219,4 +226,59 @@ fn read<T>(of: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(of: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     of.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(version: &str, replicas: u32, ready: u32) -> DynamicObject {
+        let value = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "school-1", "namespace": "n", "uid": "u", "resourceVersion": version,
+                "labels": { INSTANCE: "school", MANAGED_BY.0: MANAGED_BY.1 },
+                "ownerReferences": [{ "apiVersion": "v1", "kind": "X", "name": "school", "uid": "o", "controller": true }],
+                "managedFields": [{ "manager": "m" }],
+            },
+            "spec": { "replicas": replicas, "template": { "spec": { "containers": [{ "name": "presence" }] } } },
+            "status": { "readyReplicas": ready },
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn kind(keep: Keep) -> Kind {
+        let resource = ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&());
+        Kind { resource, keep }
+    }
+
+    #[test]
+    fn what_was_kept_is_what_was_seen_but_for_what_nobody_reads() {
+        let (caches, queue, scope) = (Caches::default(), Queue::default(), None);
+        let kind = kind(Keep::Whole);
+        let heard = Event::Apply(deployment("7", 3, 2));
+        caches.hear((&kind, &scope), &mut Listing::default(), heard, &queue);
+        let key = Key { namespace: "n".to_owned(), name: "school".to_owned() };
+        let found = caches.of(&key);
+        let mut wanted = value(&deployment("7", 3, 2));
+        wanted["metadata"].as_object_mut().unwrap().remove("managedFields");
+        assert_eq!(found.len(), 1);
+        assert_eq!(value(&found[0].1), wanted);
+        assert!(caches.of(&Key { name: "other".to_owned(), ..key }).is_empty());
+    }
+
+    #[test]
+    fn a_change_is_one_of_what_is_read() {
+        let differs = |keep, one: (&str, u32, u32), other: (&str, u32, u32)| {
+            let kind = kind(keep);
+            let kept =
+                |(version, replicas, ready)| Kept::new(&trimmed(&kind, deployment(version, replicas, ready)));
+            differs(&kind, &kept(one), &kept(other))
+        };
+        assert!(!differs(Keep::Whole, ("7", 3, 2), ("7", 3, 2)));
+        assert!(!differs(Keep::Whole, ("7", 3, 2), ("8", 3, 2)), "a version is nothing to act on");
+        assert!(differs(Keep::Whole, ("7", 3, 2), ("8", 3, 3)));
+        assert!(differs(Keep::Spec, ("7", 3, 2), ("8", 4, 2)));
+        assert!(!differs(Keep::Spec, ("7", 3, 2), ("8", 3, 3)), "others write it again and again");
+    }
 }

@@ -112,11 +112,7 @@ impl Reconciler {
         {
             return Ok(ROTATING);
         }
-        let mut again = look.plan.again;
-        if !look.observed.pods.is_empty() {
-            again = again.min(AGENTS);
-        }
-        Ok(if memory.awaits() { again.min(WRITTEN) } else { again })
+        Ok(again(&look.plan, &look.observed, memory.awaits()))
     }
 
     /// Fetch, validate, desired, plan.
@@ -274,6 +270,16 @@ impl Reconciler {
     }
 }
 
+/// Servers have agents, which come and go unheard. The pod of a migration has none, and stays there when it has ended.
+fn again(plan: &Plan, observed: &Observed, awaits: bool) -> Duration {
+    let soonest = match (awaits, observed.servers().next()) {
+        (true, _) => WRITTEN,
+        (false, Some(_)) => AGENTS,
+        (false, None) => return plan.again,
+    };
+    plan.again.min(soonest)
+}
+
 /// Whether pods do without it.
 fn stands_beside(action: &Action) -> bool {
     let Action::Apply(object) = action else { return false };
@@ -321,4 +327,31 @@ fn without_agents(status: &PresenceClusterStatus) -> PresenceClusterStatus {
     status.agents = 0;
     status.pods.iter_mut().for_each(|pod| pod.agents = None);
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::{COMPONENT_LABEL, MIGRATION, SERVER, SeenPod};
+
+    fn observed(component: &str, phase: &str) -> Observed {
+        let pod = serde_json::json!({
+            "metadata": { "labels": { COMPONENT_LABEL: component } }, "status": { "phase": phase },
+        });
+        let pod = SeenPod { pod: serde_json::from_value(pod).unwrap(), stats: None };
+        Observed { pods: vec![pod], ..Observed::default() }
+    }
+
+    #[test]
+    fn only_where_agents_may_be_is_looked_at_often() {
+        let rest = Duration::from_mins(5);
+        let plan = Plan { stage: Stage::Settled, actions: Vec::new(), again: rest };
+        assert_eq!(again(&plan, &Observed::default(), false), rest);
+        assert_eq!(again(&plan, &observed(MIGRATION, "Succeeded"), false), rest, "it stays there for good");
+        assert_eq!(again(&plan, &observed(SERVER, "Running"), false), AGENTS);
+        assert_eq!(again(&plan, &observed(SERVER, "Running"), true), WRITTEN);
+        assert_eq!(again(&plan, &Observed::default(), true), WRITTEN);
+        let sooner = Plan { again: ROTATING, ..plan };
+        assert_eq!(again(&sooner, &observed(SERVER, "Running"), true), ROTATING);
+    }
 }

@@ -1,6 +1,10 @@
 //! `cargo xtask bench`: release binaries of `presence` and `presence-bench`, the servers on CPU 0, and off it goes.
 //! Measures nothing itself; `presence-bench` puts `presence` beside the servers, and itself on CPU 1. The benchmarks of
-//! classroom apps (`apps-…`) measure other Socket.IO servers beside it: those are built and installed for them alone.
+//! classroom apps (`apps-…`) measure other Socket.IO servers beside it: those are built and installed for them alone. One is
+//! ours: `operator` needs a Kubernetes, which xtask makes.
+
+mod operator;
+mod report;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -11,7 +15,17 @@ use crate::servers::Servers;
 use crate::tools::node::Node;
 use crate::workspace::Workspace;
 
+const OPERATOR: &str = "operator";
+
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>, rest: &[String]) -> Result<ExitCode> {
+    if name == Some(OPERATOR) {
+        return operator::run(workspace, rest);
+    }
+    if name.is_none() {
+        println!(
+            "`{OPERATOR}` measures the operator in a cluster of its own. The others are presence-bench's:"
+        );
+    }
     let has_rivals = name.is_some_and(|name| name.starts_with("apps-"));
     let mut build = workspace.cargo();
     build.args(["build", "--release", "--package", "presence", "--package", "presence-bench"]);

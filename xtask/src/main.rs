@@ -79,9 +79,9 @@ enum Verb {
     Down(up::Which),
     /// Run a benchmark on release binaries
     Bench {
-        /// Which one; without a name, presence-bench lists what it has
+        /// Which one: `operator`, or one of presence-bench's; without a name they are listed
         name: Option<String>,
-        /// Handed to presence-bench
+        /// Handed to it
         #[arg(last = true)]
         rest: Vec<String>,
     },

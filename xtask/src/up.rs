@@ -5,7 +5,7 @@
 mod backing;
 mod images;
 mod issuer;
-mod objects;
+pub(crate) mod objects;
 mod programs;
 mod school;
 

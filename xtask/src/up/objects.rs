@@ -11,7 +11,7 @@ use crate::process;
 
 /// By server-side apply: what is so already is not written, and no Secret is copied into an annotation. The text goes through
 /// a file that only its owner can read, never through an argument.
-pub(super) fn apply(cluster: &Cluster, namespace: Option<&str>, manifest: &str) -> Result<()> {
+pub(crate) fn apply(cluster: &Cluster, namespace: Option<&str>, manifest: &str) -> Result<()> {
     let mut file =
         tempfile::Builder::new().prefix("presence-").suffix(".yaml").tempfile().context("make a file")?;
     file.write_all(manifest.as_bytes()).context("write a manifest")?;
@@ -28,7 +28,7 @@ pub(super) fn exists(cluster: &Cluster, namespace: &str, kind: &str, name: &str)
 }
 
 /// One in which only pods run that ask for no privilege.
-pub(super) fn namespace(name: &str) -> Value {
+pub(crate) fn namespace(name: &str) -> Value {
     let level = |mode| (format!("pod-security.kubernetes.io/{mode}"), "restricted".into());
     let labels: serde_json::Map<String, Value> =
         ["enforce", "audit", "warn"].map(level).into_iter().collect();
@@ -36,7 +36,7 @@ pub(super) fn namespace(name: &str) -> Value {
 }
 
 /// For whoever has to find out why. What cannot be had is left out: there is an error to be told already.
-pub(super) fn show(cluster: &Cluster, namespace: &str) {
+pub(crate) fn show(cluster: &Cluster, namespace: &str) {
     let looks: [&[&str]; 3] = [
         &["get", "pods", "--output=wide"],
         &["get", "presenceclusters.presence.rs", "--ignore-not-found", "--output", CONDITIONS],
