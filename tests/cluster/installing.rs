@@ -27,7 +27,7 @@ async fn the_smallest_cluster_serves_and_outlives_its_operator() -> Result<()> {
         println!("figures: helm install {installed:.1?}, install to Ready {:.1?}", begun.elapsed());
         let mut class = fill(place).await?;
         all_see_each_other(place, &mut class).await?;
-        kubectl_tells_the_truth(place).await?;
+        kubectl_tells_the_truth(place).await.with_context(|| class.whereabouts())?;
         let helm_test = ["test", &release.name, "--namespace", &place.namespace, "--timeout", "2m"];
         place.kube.helm(&helm_test).await?;
         let (pods, entered) = (place.pods("school").await?, class.history.entered());
@@ -55,10 +55,18 @@ struct Class {
     watcher: presence_tests::Agent,
 }
 
+impl Class {
+    fn whereabouts(&self) -> String {
+        let all = self.crowd.clients.iter().map(|client| format!("{}: {:?}", client.account, client.place()));
+        all.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// Connections over both doors, through the Service, beside one that watches.
 async fn fill(place: &Place) -> Result<Class> {
     place.begin_sessions_apart()?;
     let room = format!("math-{}", place.id);
+    place.open_lesson(&room)?;
     let door = place.door("school").await?;
     let watcher = place.server(door)?.connect("watcher", &room).await?;
     let targets = Targets::default();
@@ -69,7 +77,7 @@ async fn fill(place: &Place) -> Result<Class> {
         crowd.enter(&format!("native-{index}"), &room, &Manner::STILL)?;
     }
     for index in 0..APPS {
-        let person = Person::student(&format!("app-{index}"), &format!("org-{}", place.id));
+        let person = Person::student(&format!("app-{index}"), &place.org());
         // What is polled must come to the same pod each time, and a Service does not see to that.
         crowd.enter_app(&person, Way::WebSocket, &room, &Manner::STILL)?;
     }

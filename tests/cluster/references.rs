@@ -127,12 +127,16 @@ async fn a_name_that_is_taken_is_left_alone_and_waited_for() -> Result<()> {
 async fn degraded_and_mended(place: &Place, Row(fault, reason, named): &Row) -> Result<()> {
     let good = place.secrets()?;
     match fault {
-        Fault::NoSecret => place.delete(Kind::Secret, SECRET).await?,
+        Fault::NoSecret => {
+            place.delete(Kind::Secret, SECRET).await?;
+            look_again(place).await?;
+        }
         Fault::Key(key, value) => {
             let mut bad = good.clone();
             bad.remove(*key);
             bad.extend(value.map(|value| ((*key).to_owned(), value.to_owned())));
             place.put_secret(SECRET, &bad).await?;
+            look_again(place).await?;
         }
         Fault::Spec(wrong, _) => change(place, wrong).await?,
         Fault::Stranger(object, wrong, _) => {
@@ -161,6 +165,12 @@ async fn degraded_and_mended(place: &Place, Row(fault, reason, named): &Row) -> 
         }
     }
     place.expect_settled(NAME).await.map(drop)
+}
+
+/// Secrets are not watched: where nothing is wrong, they are read every few minutes, or when the spec changes.
+async fn look_again(place: &Place) -> Result<()> {
+    let mark = uuid::Uuid::new_v4().to_string();
+    change(place, &json!({ "service": { "annotations": { "test/mark": mark } } })).await
 }
 
 async fn change(place: &Place, spec: &Value) -> Result<()> {

@@ -43,6 +43,7 @@ async fn nobody_leaves_while_pods_are_replaced_and_their_number_changes() -> Res
 
 async fn fill(place: &Place) -> Result<(Crowd, String)> {
     let room = format!("math-{}", place.id);
+    place.open_lesson(&room)?;
     let targets = Targets::default();
     targets.set(0, Some(place.door(NAME).await?));
     let history = History::at(&place.folder().join("history.jsonl"))?;
@@ -51,7 +52,7 @@ async fn fill(place: &Place) -> Result<(Crowd, String)> {
         crowd.enter(&format!("native-{index}"), &room, &Manner::STILL)?;
     }
     for index in 0..APPS {
-        let person = Person::student(&format!("app-{index}"), &format!("org-{}", place.id));
+        let person = Person::student(&format!("app-{index}"), &place.org());
         crowd.enter_app(&person, Way::WebSocket, &room, &Manner::STILL)?;
     }
     crowd.expect_in().await?;
