@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{LocalObjectReference, ResourceRequirements, TopologySpreadConstraint},
-    apimachinery::pkg::api::resource::Quantity,
+    api::core::v1::{
+        Affinity, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, ResourceRequirements,
+        TopologySpreadConstraint, WeightedPodAffinityTerm,
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
 
 use super::{
@@ -58,7 +61,10 @@ pub(super) fn amounts(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> Res
     ResourceRequirements { requests: map(requests), limits: map(limits), claims: None }
 }
 
-/// Over nodes and zones, each revision by itself: the old one's pods are about to go, and do not count.
+/// Over nodes, each revision by itself: the old one's pods are about to go, and do not count.
+///
+/// Zones are no second constraint: where nodes have none, it would keep the scheduler from scoring nodes by the first one, or
+/// from finding a node at all.
 pub(super) fn spread(
     of: Spread,
     cluster: &str,
@@ -69,16 +75,39 @@ pub(super) fn spread(
         Spread::Preferred => "ScheduleAnyway",
         Spread::Off => return None,
     };
-    let mut labels = names::pods_of(cluster, Component::Server);
-    labels.insert(names::REVISION.to_owned(), revision.0.clone());
-    let over = |key: &str| TopologySpreadConstraint {
-        label_selector: Some(names::selector(labels.clone())),
+    Some(vec![TopologySpreadConstraint {
+        label_selector: Some(siblings(cluster, revision)),
         max_skew: 1,
         // A node that takes no pods of ours would otherwise count as one that has too few.
         node_taints_policy: Some("Honor".to_owned()),
-        topology_key: key.to_owned(),
+        topology_key: "kubernetes.io/hostname".to_owned(),
         when_unsatisfiable: when.to_owned(),
         ..TopologySpreadConstraint::default()
+    }])
+}
+
+/// Over zones, where nodes have them. An affinity of the spec's own takes its place.
+pub(super) fn zones(of: Spread, cluster: &str, revision: &Revision) -> Option<Affinity> {
+    if of == Spread::Off {
+        return None;
+    }
+    let apart = WeightedPodAffinityTerm {
+        weight: 100,
+        pod_affinity_term: PodAffinityTerm {
+            label_selector: Some(siblings(cluster, revision)),
+            topology_key: "topology.kubernetes.io/zone".to_owned(),
+            ..PodAffinityTerm::default()
+        },
     };
-    Some(vec![over("kubernetes.io/hostname"), over("topology.kubernetes.io/zone")])
+    let anti = PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![apart]),
+        ..PodAntiAffinity::default()
+    };
+    Some(Affinity { pod_anti_affinity: Some(anti), ..Affinity::default() })
+}
+
+fn siblings(cluster: &str, revision: &Revision) -> LabelSelector {
+    let mut labels = names::pods_of(cluster, Component::Server);
+    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    names::selector(labels)
 }
