@@ -1,8 +1,9 @@
 //! From `helm install` to a classroom, and back: what a platform team does in the first hour, and what it leaves running.
 
 use presence_tests::{
-    Context, Result, agent_id, bail,
+    Context, Result, agent_id,
     app::{Person, Way},
+    bail,
     crowd::{Crowd, Manner, Place as Where, Targets, chance::Chance},
     ensure,
     history::History,
@@ -87,8 +88,7 @@ async fn fill(place: &Place) -> Result<Class> {
 
 /// The watcher is on one pod, and hears those on all.
 async fn all_see_each_other(place: &Place, class: &mut Class) -> Result<()> {
-    let mut awaited: BTreeSet<String> =
-        class.crowd.expected().into_iter().map(|(agent, _)| agent).collect();
+    let mut awaited: BTreeSet<String> = class.crowd.expected().into_iter().map(|(agent, _)| agent).collect();
     while !awaited.is_empty() {
         match class.watcher.socket.next().await? {
             Frame::Event(event) if event.id.operation == "entered" => {

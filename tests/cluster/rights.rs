@@ -27,15 +27,16 @@ async fn the_operator_uses_all_that_it_may_and_is_refused_nothing() -> Result<()
         let audit = Audit::from_now()?;
         let release = Release::install(place, &[]).await?;
         live_a_life(place).await?;
-        let user = release.user(place);
-        let calls = audit.calls(|by| by == user)?;
+        let operator = release.user(place);
+        let calls = audit.calls(|by| by == operator)?;
         let refused: Vec<_> = calls.iter().filter(|call| call.code == 403).collect();
         ensure!(refused.is_empty(), "it was refused {refused:#?}");
         secrets_are_asked_for_by_name(&calls)?;
         let (granted, used) = (granted(place).await?, used(&calls));
         let unused: Vec<_> = granted.difference(&used).filter(|right| !is_excepted(right)).collect();
         ensure!(unused.is_empty(), "granted for nothing: {unused:#?}");
-        let ours = |right: &&Right| !matches!(right.0.as_str(), "" | "authorization.k8s.io") || !right.1.is_empty();
+        let ours =
+            |right: &&Right| !matches!(right.0.as_str(), "" | "authorization.k8s.io") || !right.1.is_empty();
         let other: Vec<_> = used.difference(&granted).filter(ours).collect();
         ensure!(other.is_empty(), "used, and granted by something else: {other:#?}");
         Ok(())

@@ -1,9 +1,10 @@
 //! A changed spec and a changed size, as a classroom sees them: not at all.
 
 use presence_tests::{
-    Agent, Context, Result, ensure,
+    Agent, Context, Result,
     app::{Person, Way},
     crowd::{Crowd, Manner, Targets, chance::Chance},
+    ensure,
     history::History,
     kube::{Kind, Place, Release, path, scenario},
 };
@@ -108,7 +109,8 @@ async fn nobody_left(place: &Place, room: &str) -> Result<()> {
     ensure!(left.is_empty(), "some left: {left:?}");
     let ids: BTreeSet<_> = agents.iter().map(|stay| &stay.agent_id).collect();
     ensure!(ids.len() == agents.len() && agents.len() == AGENTS, "{agents:?}");
-    let here: BTreeSet<_> = apps.iter().filter(|stay| stay.left_at.is_none()).map(|it| &it.agent_id).collect();
+    let here: BTreeSet<_> =
+        apps.iter().filter(|stay| stay.left_at.is_none()).map(|it| &it.agent_id).collect();
     ensure!(here.len() == APPS, "of the apps {here:?} are there");
     // It still is a classroom: somebody new is seen to enter, and nothing was said of others before.
     let mut watcher: Agent = server.connect("late", &format!("{room}-late")).await.context("enter")?;

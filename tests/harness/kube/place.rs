@@ -273,13 +273,18 @@ impl Place {
         let mut state = String::new();
         for args in [
             vec!["get", "presence,deploy,job,pod,svc,events", "-o", "wide"],
-            vec!["get", "presence", "-o", "jsonpath={range .items[*]}{.metadata.name}{' '}{.status}{'\\n'}{end}"],
+            vec![
+                "get",
+                "presence",
+                "-o",
+                "jsonpath={range .items[*]}{.metadata.name}{' '}{.status}{'\\n'}{end}",
+            ],
             vec!["logs", "-l", "app.kubernetes.io/name=presence-operator", "--tail=40"],
             vec!["logs", "-l", "app.kubernetes.io/name=presence", "--tail=15", "--prefix"],
         ] {
             let args = [&["-n", &self.namespace], &*args].concat();
             let said = self.kube.kubectl(&args).await.unwrap_or_else(|error| format!("{error:#}"));
-            state.push_str(&format!("--- kubectl {}\n{said}\n", args.join(" ")));
+            state += &["--- kubectl ", &args.join(" "), "\n", &said, "\n"].concat();
         }
         state
     }
