@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     apply::{Standing, owner, standing},
     caches::Caches,
-    crd::PresenceCluster,
+    crd::{ConditionType, PresenceCluster},
     desired::{Desired, names::internal_secret},
     facts::Kinds,
     memory::{Memory, Secrets},
@@ -208,10 +208,17 @@ fn remember(references: &mut References, name: &str, got: Got, wanted: &[Wanted]
 }
 
 fn is_fresh(of: &PresenceCluster, known: &Secrets) -> bool {
-    let wrong = known.shared.is_none()
-        || !findings(of, &known.references, Kinds { pod_monitor: true, http_route: true }).is_empty();
+    let findings = findings(of, &known.references, Kinds { pod_monitor: true, http_route: true });
+    // A password that is well written and not the right one shows itself only in what comes of it.
+    let wrong = known.shared.is_none() || !findings.is_empty() || is_degraded(of);
     let lasts = if wrong { SECRETS_WHILE_WRONG } else { SECRETS_AT_REST };
     known.generation == of.metadata.generation && known.at.elapsed() < lasts
+}
+
+fn is_degraded(of: &PresenceCluster) -> bool {
+    let degraded = ConditionType::Degraded.as_str();
+    let conditions = of.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|it| it.type_ == degraded && it.status == "True")
 }
 
 fn typed<T: serde::de::DeserializeOwned>(name: &ObjectRef, object: &DynamicObject) -> Result<T, FetchError> {

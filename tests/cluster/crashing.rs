@@ -39,13 +39,17 @@ async fn an_operator_that_is_killed_after_any_write_leaves_what_the_next_one_com
         next += AT_A_TIME;
         let over = batch.contains(&(Came::Never, Came::Never));
         if over {
-            println!("figures: the operator was killed after each of up to {} writes, twice", next - AT_A_TIME);
+            println!(
+                "figures: the operator was killed after each of up to {} writes, twice",
+                next - AT_A_TIME
+            );
             return Ok(());
         }
         ensure!(next < MOST, "an install takes more than {MOST} writes");
     }
 }
 
+#[expect(clippy::print_stdout, reason = "figures are for whoever reads the run")]
 async fn undisturbed() -> Result<Expected> {
     let expected = std::sync::Mutex::new(None);
     scenario("calm", async |place| {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 fn strangers() -> [Value; 3] {
     let labels = json!({ "app.kubernetes.io/name": "presence", "app.kubernetes.io/instance": "school" });
     let labelled = |kind: &str, name: &str, more: Value| {
-        let mut object = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "labels": labels } });
+        let mut object =
+            json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "labels": labels } });
         for (key, value) in more.as_object().into_iter().flatten() {
             object[key] = value.clone();
         }
@@ -54,7 +55,9 @@ async fn what_is_owned_goes_and_nothing_else_does() -> Result<()> {
         for former in before {
             let name = former.metadata.name.as_deref().unwrap_or_default();
             let kind = [Kind::ConfigMap, Kind::Service, Kind::ServiceAccount];
-            let kind = kind.into_iter().find(|kind| format!("{kind:?}") == former.types.as_ref().map_or("", |it| &it.kind));
+            let kind = kind
+                .into_iter()
+                .find(|kind| format!("{kind:?}") == former.types.as_ref().map_or("", |it| &it.kind));
             let now = place.get(kind.expect("it is one of these"), name).await?;
             ensure!(now == former, "{name} was touched: {now:?}");
         }
@@ -69,7 +72,9 @@ async fn goes(place: &Place, cluster: &str) -> Result<()> {
         .kube
         .eventually(&format!("all of {cluster} to be gone"), async || {
             ensure!(place.find(Kind::PresenceCluster, cluster).await?.is_none(), "the resource is there");
-            let ours = format!("app.kubernetes.io/instance={cluster},app.kubernetes.io/managed-by=presence-operator");
+            let ours = format!(
+                "app.kubernetes.io/instance={cluster},app.kubernetes.io/managed-by=presence-operator"
+            );
             for kind in Kind::OWNED.into_iter().chain([Kind::ReplicaSet, Kind::Pod]) {
                 let of = if kind == Kind::ReplicaSet || kind == Kind::Pod {
                     format!("app.kubernetes.io/instance={cluster},app.kubernetes.io/component")

@@ -1,8 +1,9 @@
 //! From `helm install` to a classroom, and back: what a platform team does in the first hour, and what it leaves running.
 
 use presence_tests::{
-    Context, Result, agent_id, bail,
+    Context, Result, agent_id,
     app::{Person, Way},
+    bail,
     crowd::{Crowd, Manner, Place as Where, Targets, chance::Chance},
     ensure,
     history::History,
@@ -27,10 +28,11 @@ async fn the_smallest_cluster_serves_and_outlives_its_operator() -> Result<()> {
         println!("figures: helm install {installed:.1?}, install to Ready {:.1?}", begun.elapsed());
         let mut class = fill(place).await?;
         all_see_each_other(place, &mut class).await?;
-        kubectl_tells_the_truth(place).await?;
+        kubectl_tells_the_truth(place).await.with_context(|| class.whereabouts())?;
         let helm_test = ["test", &release.name, "--namespace", &place.namespace, "--timeout", "2m"];
         place.kube.helm(&helm_test).await?;
         let (pods, entered) = (place.pods("school").await?, class.history.entered());
+        let told = presence_tests::history::now();
 
         again_changes_nothing(place, &release, &bring).await?;
         operator_comes_and_goes(place, &release, &bring).await?;
@@ -41,7 +43,10 @@ async fn the_smallest_cluster_serves_and_outlives_its_operator() -> Result<()> {
         ensure!(left.metadata.deletion_timestamp.is_none(), "the resource goes with the operator");
         ensure!(place.pods("school").await? == pods, "pods are others than before");
         class.crowd.expect_in().await?;
-        ensure!(class.history.entered() == entered, "somebody had to come back");
+        // All that they were told since, should somebody have had to come back.
+        let since = class.history.whole()?.into_iter().filter(|entry| entry.at > told);
+        let since: Vec<_> = since.take(24).collect();
+        ensure!(class.history.entered() == entered, "somebody had to come back: {since:#?}");
         class.crowd.disperse().await;
         Ok(())
     })
@@ -55,10 +60,18 @@ struct Class {
     watcher: presence_tests::Agent,
 }
 
+impl Class {
+    fn whereabouts(&self) -> String {
+        let all = self.crowd.clients.iter().map(|client| format!("{}: {:?}", client.account, client.place()));
+        all.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// Connections over both doors, through the Service, beside one that watches.
 async fn fill(place: &Place) -> Result<Class> {
     place.begin_sessions_apart()?;
     let room = format!("math-{}", place.id);
+    place.open_lesson(&room)?;
     let door = place.door("school").await?;
     let watcher = place.server(door)?.connect("watcher", &room).await?;
     let targets = Targets::default();
@@ -69,7 +82,7 @@ async fn fill(place: &Place) -> Result<Class> {
         crowd.enter(&format!("native-{index}"), &room, &Manner::STILL)?;
     }
     for index in 0..APPS {
-        let person = Person::student(&format!("app-{index}"), &format!("org-{}", place.id));
+        let person = Person::student(&format!("app-{index}"), &place.org());
         // What is polled must come to the same pod each time, and a Service does not see to that.
         crowd.enter_app(&person, Way::WebSocket, &room, &Manner::STILL)?;
     }
@@ -79,8 +92,7 @@ async fn fill(place: &Place) -> Result<Class> {
 
 /// The watcher is on one pod, and hears those on all.
 async fn all_see_each_other(place: &Place, class: &mut Class) -> Result<()> {
-    let mut awaited: BTreeSet<String> =
-        class.crowd.expected().into_iter().map(|(agent, _)| agent).collect();
+    let mut awaited: BTreeSet<String> = class.crowd.expected().into_iter().map(|(agent, _)| agent).collect();
     while !awaited.is_empty() {
         match class.watcher.socket.next().await? {
             Frame::Event(event) if event.id.operation == "entered" => {

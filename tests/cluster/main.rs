@@ -8,6 +8,7 @@ mod installing;
 mod nodes;
 mod references;
 mod resting;
+mod rights;
 mod rolling;
 mod schema;
 mod wrong_specs;

@@ -36,6 +36,7 @@ async fn a_minute_of_rest_has_no_write_but_the_lease() -> Result<()> {
     .await
 }
 
+#[expect(clippy::print_stdout, reason = "figures are for whoever reads the run")]
 async fn still(place: &Place, release: &Release) -> Result<()> {
     let audit = Audit::from_now()?;
     tokio::time::sleep(MINUTE).await;

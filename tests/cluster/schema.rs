@@ -8,7 +8,8 @@ use presence_tests::{
 
 #[tokio::test]
 async fn a_wrong_spec_is_refused_by_the_name_of_its_field() -> Result<()> {
-    scenario("wrong", async |place| wrong_specs::all_are_refused(&place.api(Kind::PresenceCluster)).await).await
+    scenario("wrong", async |place| wrong_specs::all_are_refused(&place.api(Kind::PresenceCluster)).await)
+        .await
 }
 
 #[tokio::test]

@@ -129,7 +129,8 @@ pub struct Pod {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = foreign::affinity)]
     pub affinity: Option<Affinity>,
-    /// Whether pods must be spread over nodes and zones (`Required`), should be (`Preferred`), or need not be (`Off`).
+    /// Whether pods must be spread over nodes (`Required`), should be (`Preferred`), or need not be (`Off`). Over zones they are
+    /// spread where it can be, unless there is an `affinity`.
     pub spread: Spread,
     /// Their priority class. Not one of the system's own.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, LocalObjectReference, PodAffinityTerm, ResourceRequirements, TopologySpreadConstraint,
-        WeightedPodAffinityTerm,
+        Affinity, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, ResourceRequirements,
+        TopologySpreadConstraint, WeightedPodAffinityTerm,
     },
-    apimachinery::pkg::api::resource::Quantity,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
 
 use super::{
@@ -61,58 +61,53 @@ pub(super) fn amounts(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> Res
     ResourceRequirements { requests: map(requests), limits: map(limits), claims: None }
 }
 
-const ZONE: &str = "topology.kubernetes.io/zone";
-/// Of what the scheduler weighs: less than nodes, which `spread` says.
-const ZONE_WEIGHT: i32 = 50;
-
-/// Over nodes, each revision by itself: the old one's pods are about to go, and do not count. Over zones as well where it must
-/// be. Where it only should, zones are said by `affinity`: the scheduler leaves out of what it weighs a node that lacks any of
-/// the labels named here, and in a cluster without zones that is every node.
+/// Over nodes, each revision by itself: the old one's pods are about to go, and do not count.
+///
+/// Zones are no second constraint: where nodes have none, it would keep the scheduler from scoring nodes by the first one, or
+/// from finding a node at all.
 pub(super) fn spread(
     of: Spread,
     cluster: &str,
     revision: &Revision,
 ) -> Option<Vec<TopologySpreadConstraint>> {
-    let (when, keys) = match of {
-        Spread::Required => ("DoNotSchedule", &["kubernetes.io/hostname", ZONE][..]),
-        Spread::Preferred => ("ScheduleAnyway", &["kubernetes.io/hostname"][..]),
+    let when = match of {
+        Spread::Required => "DoNotSchedule",
+        Spread::Preferred => "ScheduleAnyway",
         Spread::Off => return None,
     };
-    let labels = of_revision(cluster, revision);
-    let over = |key: &str| TopologySpreadConstraint {
-        label_selector: Some(names::selector(labels.clone())),
+    Some(vec![TopologySpreadConstraint {
+        label_selector: Some(siblings(cluster, revision)),
         max_skew: 1,
         // A node that takes no pods of ours would otherwise count as one that has too few.
         node_taints_policy: Some("Honor".to_owned()),
-        topology_key: key.to_owned(),
+        topology_key: "kubernetes.io/hostname".to_owned(),
         when_unsatisfiable: when.to_owned(),
         ..TopologySpreadConstraint::default()
-    };
-    Some(keys.iter().map(|key| over(key)).collect())
+    }])
 }
 
-/// What the spec says, and, where pods should be spread, that they had better be in different zones.
-pub(super) fn affinity(of: &Pod, cluster: &str, revision: &Revision) -> Option<Affinity> {
-    let said = of.affinity.as_ref().map(canonical::handed_on);
-    if of.spread != Spread::Preferred {
-        return said;
+/// Over zones, where nodes have them. An affinity of the spec's own takes its place.
+pub(super) fn zones(of: Spread, cluster: &str, revision: &Revision) -> Option<Affinity> {
+    if of == Spread::Off {
+        return None;
     }
     let apart = WeightedPodAffinityTerm {
-        weight: ZONE_WEIGHT,
+        weight: 100,
         pod_affinity_term: PodAffinityTerm {
-            label_selector: Some(names::selector(of_revision(cluster, revision))),
-            topology_key: ZONE.to_owned(),
+            label_selector: Some(siblings(cluster, revision)),
+            topology_key: "topology.kubernetes.io/zone".to_owned(),
             ..PodAffinityTerm::default()
         },
     };
-    let mut affinity: Affinity = said.unwrap_or_default();
-    let anti = affinity.pod_anti_affinity.get_or_insert_default();
-    anti.preferred_during_scheduling_ignored_during_execution.get_or_insert_default().push(apart);
-    Some(affinity)
+    let anti = PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![apart]),
+        ..PodAntiAffinity::default()
+    };
+    Some(Affinity { pod_anti_affinity: Some(anti), ..Affinity::default() })
 }
 
-fn of_revision(cluster: &str, revision: &Revision) -> BTreeMap<String, String> {
+fn siblings(cluster: &str, revision: &Revision) -> LabelSelector {
     let mut labels = names::pods_of(cluster, Component::Server);
     labels.insert(names::REVISION.to_owned(), revision.0.clone());
-    labels
+    names::selector(labels)
 }

@@ -33,6 +33,7 @@ pub(super) fn template(
     labels.insert(names::REVISION.to_owned(), revision.0.clone());
     let mut annotations = pod.annotations.clone();
     annotations.insert(names::SECRETS.to_owned(), configuration.mounts.fingerprint(facts));
+    let base = base(owner);
     let spec = PodSpec {
         containers: vec![container(owner, facts.family)?],
         volumes: Some(vec![
@@ -42,9 +43,9 @@ pub(super) fn template(
             security::scratch("tmp", "64Mi"),
         ]),
         termination_grace_period_seconds: Some(life::grace(&owner.of.spec.drain)),
-        affinity: place::affinity(pod, owner.name, revision),
+        affinity: base.affinity.clone().or_else(|| place::zones(pod.spread, owner.name, revision)),
         topology_spread_constraints: place::spread(pod.spread, owner.name, revision),
-        ..base(owner)
+        ..base
     };
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {

@@ -32,7 +32,7 @@ use std::{
 use tokio::sync::OnceCell;
 
 /// A pod starts, a Job runs, an image is looked for: all of it beside other scenarios, on few cores.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The cluster that the tests were given.
 #[derive(Clone)]
@@ -143,9 +143,11 @@ pub async fn scenario_alone(name: &str, play: impl AsyncFnOnce(&Place) -> Result
 }
 
 async fn finish(played: Result<()>, place: Place) -> Result<()> {
-    if let Err(error) = &played {
-        eprintln!("{}: {error:#}\n{}", place.namespace, place.state().await);
+    match played {
+        Ok(()) => place.leave().await,
+        Err(error) => {
+            let there = format!("{}:\n{}", place.namespace, place.state().await);
+            Err(error.context(there))
+        }
     }
-    played?;
-    place.leave().await
 }

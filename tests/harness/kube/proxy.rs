@@ -50,7 +50,8 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("bind a proxy")?;
         let address = listener.local_addr().context("find the proxy's address")?;
         let (reached, _) = watch::channel(false);
-        let way = Arc::new(Way { client: kube.plain_client().await?, last, written: Mutex::default(), reached });
+        let way =
+            Arc::new(Way { client: kube.plain_client().await?, last, written: Mutex::default(), reached });
         let routes = axum::Router::new().fallback(carry).with_state(way.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {

@@ -36,7 +36,6 @@ impl Release {
         args.extend(["--set", &repository, "--set", &tag, "--set", "crds.install=false"]);
         // As a namespace is given: small, since several run on few cores.
         args.extend(["--set", "resources.requests.cpu=10m"]);
-        args.extend(["--set", "log.level=info\\,presence_operator=debug"]);
         for flag in more {
             match flag.strip_prefix("--") {
                 Some(_) => args.push(flag),
