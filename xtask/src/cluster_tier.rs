@@ -20,6 +20,9 @@ const TARGET: &str = "cluster";
 const NAMESPACE: &str = "presence-backing";
 const KUBECONFIG: &str = "PRESENCE_TEST_KUBECONFIG";
 
+/// Scenarios mostly wait for pods; more of them at a time would wait for each other's.
+const THREADS: &str = "3";
+
 /// What a cluster of somebody's own is tested with, and what for.
 const THEIRS: [(&str, &str); 3] = [
     ("PRESENCE_TEST_IMAGE", "the image of presence, as its nodes can pull it"),
@@ -129,6 +132,9 @@ fn theirs(workspace: &Workspace, filter: &[String]) -> Result<Tally> {
 
 /// Of the machine, whichever cluster it is.
 fn tell(workspace: &Workspace, tests: &mut Command) -> Result<()> {
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        tests.env("RUST_TEST_THREADS", THREADS);
+    }
     tests.env("PRESENCE_TEST_BIN", workspace.built("debug", "presence"));
     tests.env("PRESENCE_TEST_OPERATOR_BIN", workspace.built("debug", "presence-operator"));
     tests.env("PRESENCE_TEST_CACHE", tools::cache()?);
