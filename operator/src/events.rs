@@ -1,6 +1,7 @@
 //! Kubernetes Events: one for each change of a condition's reason, and for nothing else.
 //!
-//! Calls: `create` of events.k8s.io/v1 Events in the resource's namespace, and `patch` of one that is said again soon.
+//! Calls: `create` of events.k8s.io/v1 Events in the resource's namespace. None is counted together with a former one: it would
+//! keep the former one's words, and name the wrong Secret.
 
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ const WRITE: Duration = Duration::from_secs(5);
 const LONGEST: usize = 1000;
 
 #[derive(Clone)]
-pub struct Events(Recorder);
+pub struct Events {
+    client: Client,
+    reporter: Reporter,
+}
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,13 +34,15 @@ impl Events {
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter =
             Reporter { controller: "presence-operator".to_owned(), instance: Some(instance.to_owned()) };
-        Self(Recorder::new(client, reporter))
+        Self { client, reporter }
     }
 
     pub async fn tell(&self, of: &PresenceCluster, transitions: &[Transition]) {
         for transition in transitions {
             let event = event(transition);
-            match timeout(WRITE, self.0.publish(&event, &of.object_ref(&()))).await {
+            // A recorder counts what it has published itself; a new one has published nothing.
+            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            match timeout(WRITE, recorder.publish(&event, &of.object_ref(&()))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "an Event could not be written"),
                 Err(_) => tracing::warn!("an Event could not be written: the API server does not answer"),

@@ -73,7 +73,7 @@ pub fn objects(of: &PresenceCluster, facts: &Facts) -> Result<Desired, Unservabl
     let template = template::template(owner, facts, &configuration, &revision)?;
     let is_migrated = of.spec.database.migrate == Migrate::Auto;
     Ok(Desired {
-        base: base(owner, facts),
+        base: base(owner, facts, &revision),
         config: Object::new(&workload::config(owner, configuration.text, &revision)),
         migration: is_migrated.then(|| Object::new(&migration::job(owner, &revision))),
         deployment: Object::new(&workload::deployment(owner, template, &revision)),
@@ -89,10 +89,10 @@ fn revision(owner: Owner<'_>, facts: &Facts, configuration: &Configuration) -> R
     Ok(Revision(hex(&Sha256::digest(text)[..5])))
 }
 
-fn base(owner: Owner<'_>, facts: &Facts) -> Vec<Object> {
+fn base(owner: Owner<'_>, facts: &Facts, revision: &Revision) -> Vec<Object> {
     let spec = &owner.of.spec;
     let mut base = vec![Object::new(&access::account(owner))];
-    base.extend(policy::policies(owner, facts).iter().map(Object::new));
+    base.extend(policy::policies(owner, facts, revision).iter().map(Object::new));
     base.extend([access::public(owner), access::pods(owner)].iter().map(Object::new));
     let budget = &spec.disruption_budget;
     base.extend(budget.enabled.then(|| Object::new(&scaling::budget(owner, budget.max_unavailable))));

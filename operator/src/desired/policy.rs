@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    canonical, destinations,
+    Revision, canonical, destinations,
     names::{self, Component, INTERNAL, METRICS, Owner, PUBLIC},
 };
 use crate::{
@@ -19,13 +19,13 @@ use crate::{
     facts::{Facts, OperatorPods},
 };
 
-/// One for the servers; one for migrations, where the operator runs them.
-pub(super) fn policies(owner: Owner<'_>, facts: &Facts) -> Vec<NetworkPolicy> {
+/// One for the servers, and one for those of this revision; one for migrations, where the operator runs them.
+pub(super) fn policies(owner: Owner<'_>, facts: &Facts, revision: &Revision) -> Vec<NetworkPolicy> {
     let spec = &owner.of.spec;
     if !spec.network_policy.enabled {
         return Vec::new();
     }
-    let mut policies = vec![of_servers(owner, facts)];
+    let mut policies = vec![of_servers(owner, facts), of_revision(owner, facts, revision)];
     if spec.database.migrate == Migrate::Auto {
         policies.push(of_migrations(owner, facts));
     }
@@ -48,12 +48,27 @@ fn of_servers(owner: Owner<'_>, facts: &Facts) -> NetworkPolicy {
         from(Some(internal), INTERNAL.1),
         from(Some(monitoring), METRICS.1),
     ];
-    let egress = vec![
-        dns(),
-        to(Some(vec![siblings]), [INTERNAL.1]),
-        to(anybody_or(&of.backing), destinations::of_servers(&owner.of.spec, facts)),
-    ];
+    let egress = vec![dns(), to(Some(vec![siblings]), [INTERNAL.1])];
     policy(owner, owner.name.to_owned(), Component::Server, (Some(ingress), egress))
+}
+
+/// What a revision stands on. It goes with the revision: where the next one finds its database at another port, the former one
+/// still needs its own.
+fn of_revision(owner: Owner<'_>, facts: &Facts, revision: &Revision) -> NetworkPolicy {
+    let spec = &owner.of.spec;
+    let mut labels = names::pods_of(owner.name, Component::Server);
+    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    let backing = anybody_or(&spec.network_policy.backing);
+    let name = names::of_revision(owner.name, revision);
+    NetworkPolicy {
+        metadata: owner.metadata_at(name, Component::Server, revision),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(names::selector(labels)),
+            policy_types: Some(vec!["Egress".to_owned()]),
+            ingress: None,
+            egress: Some(vec![to(backing, destinations::of_servers(spec, facts))]),
+        }),
+    }
 }
 
 fn of_migrations(owner: Owner<'_>, facts: &Facts) -> NetworkPolicy {

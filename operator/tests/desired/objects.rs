@@ -1,6 +1,9 @@
 //! The objects fit each other, are all ours, and are as little as they may be.
 
-use presence_operator::{desired::objects as make, facts::Facts};
+use presence_operator::{
+    desired::{Desired, objects as make},
+    facts::Facts,
+};
 use serde_json::{Value, json};
 
 use super::fixture::{FULL, SMALLEST, all, both, desired, facts, find, resource, template, with_gateway};
@@ -71,7 +74,7 @@ fn what_users_write_is_put_as_the_api_server_puts_it() {
     let resources = json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1536Mi"}});
     assert_eq!(pod["containers"][0]["resources"], resources);
     let policy = find(&full, "NetworkPolicy", "academy");
-    let backing = policy["spec"]["egress"].as_array().unwrap().last().unwrap();
+    let backing = &of_revision(&full)["egress"][0];
     assert_eq!(backing["to"], json!([{"ipBlock": {"cidr": "10.20.0.0/16"}}]));
     // Everything in that namespace: an empty selector is kept.
     assert_eq!(policy["spec"]["ingress"][2]["from"][0]["podSelector"], json!({}));
@@ -94,6 +97,7 @@ fn servers_and_migrations_are_selected_by_what_is_theirs_alone() {
             &find(&desired, "PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"],
             &find(&desired, "PodMonitor", name)["spec"]["selector"]["matchLabels"],
             &find(&desired, "NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"],
+            &of_revision(&desired)["podSelector"]["matchLabels"],
             &desired.deployment.value["spec"]["selector"]["matchLabels"],
         ];
         for selector in of_servers {
@@ -154,6 +158,11 @@ fn a_pod_has_the_time_that_it_may_take() {
     assert_eq!(pod["containers"][0]["lifecycle"], Value::Null, "the API server refuses to sleep for no time");
 }
 
+/// The policy that goes with the revision.
+fn of_revision(desired: &Desired) -> &Value {
+    &find(desired, "NetworkPolicy", &desired.deployment.name)["spec"]
+}
+
 fn ports(rule: &Value) -> Vec<i64> {
     rule["ports"].as_array().unwrap().iter().map(|port| port["port"].as_i64().unwrap()).collect()
 }
@@ -163,7 +172,7 @@ fn policies_let_through_what_is_needed() {
     let full = desired(&resource(FULL));
     let policy = &find(&full, "NetworkPolicy", "academy")["spec"];
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
-    let backing = policy["egress"].as_array().unwrap().last().unwrap();
+    let backing = &of_revision(&full)["egress"][0];
     // Web, three NATS servers, the collector, the pooler, Redis, the authorisation service.
     assert_eq!(ports(backing), [443, 4222, 4223, 4318, 6380, 6432, 9000]);
     let operator = &policy["ingress"][1]["from"][1];
@@ -185,7 +194,7 @@ fn unless_it_is_said_clients_are_anybody_and_metrics_are_for_the_cluster() {
         "siblings, and no operator outside"
     );
     assert_eq!(policy["ingress"][2]["from"], json!([{"namespaceSelector": {}}]));
-    assert_eq!(ports(policy["egress"].as_array().unwrap().last().unwrap()), [4222, 5432]);
+    assert_eq!(ports(&of_revision(&smallest)["egress"][0]), [4222, 5432]);
 }
 
 #[test]
@@ -197,6 +206,7 @@ fn what_is_not_asked_for_is_not_there() {
     let mut of = resource(FULL);
     let every = [
         "ServiceAccount",
+        "NetworkPolicy",
         "NetworkPolicy",
         "NetworkPolicy",
         "Service",
@@ -214,7 +224,7 @@ fn what_is_not_asked_for_is_not_there() {
     assert!(!kinds(&of, &Facts::default()).contains(&"PodMonitor".to_owned()), "the cluster knows none");
     of.spec.database.migrate = presence_operator::crd::Migrate::Manual;
     assert_eq!(make(&of, &facts()).unwrap().migration, None);
-    assert_eq!(kinds(&of, &facts()).iter().filter(|kind| *kind == "NetworkPolicy").count(), 1);
+    assert_eq!(kinds(&of, &facts()).iter().filter(|kind| *kind == "NetworkPolicy").count(), 2);
     of.spec.network_policy.enabled = false;
     of.spec.disruption_budget.enabled = false;
     of.spec.route = None;
