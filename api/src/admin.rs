@@ -16,6 +16,7 @@ pub enum State {
 }
 
 /// `GET /api/v1/stats`, and the answer to every change.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, on the wire as well")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// This process: another one under the same label has another id.
@@ -29,6 +30,9 @@ pub struct Stats {
     pub ending: bool,
     /// Whether it asks for new agents, as far as it is up to its caller: `PUT /api/v1/accepting`.
     pub accepting: bool,
+    /// Whether the bus can be reached. Without it everybody is served, and events wait in the store.
+    #[serde(default = "reachable")]
+    pub bus: bool,
     /// Sockets with a session.
     pub agents: u64,
     /// Sessions without a socket: their agents may still come back, or they are just being taken or given up.
@@ -43,6 +47,11 @@ pub struct Stats {
     /// Nothing is lost if this process ends now: it is drained, holds no session, and has published every event that it
     /// wrote. False where that cannot be known.
     pub safe_to_delete: bool,
+}
+
+/// A replica of before this was told says nothing of it, and nothing is to be made of that.
+const fn reachable() -> bool {
+    true
 }
 
 /// How a shed goes.

@@ -117,6 +117,8 @@ closed_list! {
         ImagePullFailed,
         /// Pods find no node.
         PodsUnschedulable,
+        /// Pods have no connection to NATS.
+        BusAway,
         /// A new revision is not ready within `rollout.progressDeadline`.
         ProgressDeadlineExceeded,
         /// A pod does not tell how many agents it has.

@@ -65,6 +65,12 @@ impl<'a> Group<'a> {
         self.size() >= least && self.seen().is_some_and(enough) && self.ready() >= least
     }
 
+    /// Whether ready pods reach the bus, as far as they say.
+    pub(super) fn says_of_bus(&self, up: bool) -> bool {
+        let said = self.pods.iter().filter(|pod| pod.is_ready()).filter_map(|pod| pod.stats.as_ref());
+        said.into_iter().any(|stats| stats.bus == up)
+    }
+
     /// It has no pod too many: what it was last told has been done, but for pods that are ending.
     pub(super) fn is_still(&self) -> bool {
         let replicas = self.seen().map(|status| status.replicas.unwrap_or(0));

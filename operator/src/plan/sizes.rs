@@ -65,6 +65,10 @@ impl<'a> Sizes<'a> {
         let Some(wanted) = self.wanted.as_ref().filter(|wanted| wanted.has_ready(self.replicas)) else {
             return (Stage::Starting, self.shrink(self.spare().or_else(|| self.surplus())));
         };
+        // A pod is ready without the bus. That is right while the bus is away, and wrong where only this revision cannot find it.
+        if wanted.says_of_bus(false) && self.others.iter().any(|group| group.says_of_bus(true)) {
+            return (Stage::Starting, None);
+        }
         if !self.others.is_empty() {
             return (Stage::Replacing, self.shrink(self.others.iter().find(|group| group.size() > 0)));
         }

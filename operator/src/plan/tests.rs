@@ -136,6 +136,38 @@ fn the_old_revision_stays_until_the_new_one_is_whole_and_then_goes_pod_by_pod() 
 }
 
 #[test]
+fn a_revision_that_alone_does_not_find_the_bus_replaces_nobody() {
+    let of = cluster();
+    let said = |revision: &str, up: bool| (revision.to_owned(), up);
+    let seen = |all: &[(String, bool)]| {
+        let mut seen = with(with(job("Complete", 60), "b", 3, 3, 500), "a", 3, 3, 50);
+        for pod in &mut seen.pods {
+            let up = all.iter().find(|(revision, _)| revision == pod.revision()).map(|(_, up)| *up);
+            pod.stats = up.map(stats);
+        }
+        seen
+    };
+    let alone = look(&of, &seen(&[said("a", false), said("b", true)]));
+    assert_eq!((alone.stage, changes(&alone)), (Stage::Starting, vec![]));
+    for others in [&[said("a", false), said("b", false)][..], &[said("a", true), said("b", false)], &[]] {
+        let plan = look(&of, &seen(others));
+        assert_eq!(
+            (plan.stage, changes(&plan)),
+            (Stage::Replacing, vec!["lessons-b=2".to_owned()]),
+            "{others:?}"
+        );
+    }
+}
+
+fn stats(bus: bool) -> presence_api::admin::Stats {
+    serde_json::from_value(serde_json::json!({
+        "replica": "r", "label": "l", "state": "serving", "since": "2027-01-01T00:00:00Z", "ending": false,
+        "accepting": true, "bus": bus, "agents": 0, "waiting": 0, "told": 0, "sharing": 1, "safe_to_delete": false,
+    }))
+    .unwrap()
+}
+
+#[test]
 fn what_a_deployment_was_told_must_be_seen_done_before_the_next() {
     let of = cluster();
     let both = || with(with(job("Complete", 60), "b", 3, 3, 500), "a", 3, 3, 50);

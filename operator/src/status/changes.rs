@@ -81,6 +81,7 @@ const fn is_wrong(reason: Reason) -> bool {
             | Reason::PodsFailing
             | Reason::ImagePullFailed
             | Reason::PodsUnschedulable
+            | Reason::BusAway
             | Reason::ProgressDeadlineExceeded
             | Reason::PodsUnknown
             | Reason::DeadlineTooShort

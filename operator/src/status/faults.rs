@@ -73,6 +73,7 @@ pub(super) fn of_pods(observed: &Observed, now: Timestamp) -> Vec<Fault> {
             pod.containers().filter_map(of_container).map(|(reason, message)| (reason, name(pod) + &message))
         })
         .chain(started().filter_map(|pod| unschedulable(pod, now)))
+        .chain(started().filter_map(bus_away))
         .chain(observed.deployments.iter().filter_map(not_made))
         .collect();
     faults.sort_by_key(|(reason, message)| (rank(*reason), message.clone()));
@@ -104,6 +105,14 @@ fn unschedulable(pod: &SeenPod, now: Timestamp) -> Option<Fault> {
     let said = words::line(condition.message.as_deref().unwrap_or_default(), 256);
     let message = format!("no node for a pod: {said} (add nodes, or change spec.pod)");
     Some((Reason::PodsUnschedulable, message))
+}
+
+/// It serves all the same, so nothing else would tell.
+fn bus_away(pod: &SeenPod) -> Option<Fault> {
+    let away = pod.is_ready() && pod.stats.as_ref().is_some_and(|stats| !stats.bus);
+    let message =
+        "no connection to NATS, and events wait in the database: see that it runs, and to spec.nats";
+    away.then(|| (Reason::BusAway, name(pod) + message))
 }
 
 /// The API server refuses the pods themselves: a quota, a policy, a priority class that is not there.

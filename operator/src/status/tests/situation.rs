@@ -143,6 +143,11 @@ impl Situation {
         self
     }
 
+    fn bus_away(&mut self, revision: &str) {
+        let of_revision = self.observed.pods.iter_mut().filter(|pod| pod.revision() == revision);
+        of_revision.filter_map(|pod| pod.stats.as_mut()).for_each(|stats| stats.bus = false);
+    }
+
     fn finding(mut self, reason: Reason) -> Self {
         let (message, field) = ("what to do".to_owned(), "spec.database.urlSecret".to_owned());
         self.findings.push(Finding { reason, message, field, blocks: true });
@@ -177,7 +182,7 @@ fn refused_pods(deployment: &mut Deployment) {
 }
 
 pub(super) fn situations() -> Vec<Situation> {
-    [good(), under_way(), broken_references(), broken_pods()].concat()
+    [good(), under_way(), broken_references(), broken_pods(), vec![bus_away()]].concat()
 }
 
 fn good() -> Vec<Situation> {
@@ -361,4 +366,17 @@ fn broken_pods() -> Vec<Situation> {
             .agents(&[Some(30_000), Some(1), Some(1)])
             .expect(&[(GracePeriodSufficient, "False", Reason::DeadlineTooShort)], "spec.drain.deadline"),
     ]
+}
+
+fn bus_away() -> Situation {
+    Situation::new("a new revision does not find NATS")
+        .job("Complete")
+        .pods("b", 3, "Ready")
+        .pods("a", 3, "Ready")
+        .agents(&[Some(1); 6])
+        .with(|it| it.bus_away("a"))
+        .expect(
+            &[(Degraded, "True", Reason::BusAway), (Progressing, "True", Reason::RevisionStarting)],
+            "spec.nats",
+        )
 }

@@ -239,6 +239,7 @@ impl Drainer {
             since: Timestamp::from_microsecond(progress.since.0).unwrap_or(Timestamp::MAX).to_string(),
             ending: progress.ending,
             accepting: self.readiness.accepting(),
+            bus: engine.deps.bus.is_up(),
             agents,
             waiting: held.saturating_sub(agents),
             told: progress.told,
