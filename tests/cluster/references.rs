@@ -70,6 +70,8 @@ fn failing() -> Result<Vec<Row>> {
     let image = environment::image()?;
     let (_, tag) = image.rsplit_once(':').context("an image has a tag")?;
     let of_tag = |tag: &str| json!({ "image": { "tag": tag } });
+    let ours = environment::nats()?;
+    let nats = |url: &str| json!({ "nats": { "urls": [url.trim_end_matches('/')] } });
     let on = |node: Value| json!({ "pod": { "nodeSelector": { "test/no-such-node": node } } });
     Ok(vec![
         Row(Fault::Spec(of_tag("none-such"), of_tag(tag)), "ImagePullFailed", "none-such"),
@@ -79,6 +81,8 @@ fn failing() -> Result<Vec<Row>> {
             "MigrationFailed",
             "database",
         ),
+        // Pods are ready without it, and yet it goes no further.
+        Row(Fault::Spec(nats("nats://127.0.0.1:9"), nats(ours.as_str())), "BusAway", "spec.nats"),
         Row(Fault::Spec(on("yes".into()), on(Value::Null)), "PodsUnschedulable", "spec.pod"),
     ])
 }

@@ -69,8 +69,9 @@ impl Kube {
             let crds = crds.to_str().context("a path is text")?;
             let how = ["--server-side", "--force-conflicts", "--field-manager=presence-tests"];
             self.kubectl(&[&["apply", "-f", crds][..], &how].concat()).await?;
-            let known = ["wait", "--for=condition=Established", "--timeout=60s"];
-            self.kubectl(&[&known[..], &["crd/presenceclusters.presence.rs"]].concat()).await.map(drop)
+            // Until it has any condition at all, kubectl will not wait for one.
+            let known = ["wait", "--for=condition=Established", "crd/presenceclusters.presence.rs"];
+            self.eventually("the kind to be known", async || self.kubectl(&known).await.map(drop)).await
         });
         brought.await.copied()
     }
