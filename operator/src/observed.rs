@@ -8,14 +8,13 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt as _;
 use presence_api::admin::{State, Stats};
 
+use crate::desired::names::Component;
+pub use crate::desired::names::{COMPONENT as COMPONENT_LABEL, REVISION as REVISION_LABEL};
 use crate::object::ObjectRef;
 
-/// On everything of a revision.
-pub const REVISION_LABEL: &str = "presence.rs/revision";
-/// What a pod is: [`SERVER`] or [`MIGRATION`].
-pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
-pub const SERVER: &str = "server";
-pub const MIGRATION: &str = "migration";
+/// What a pod is, says the label of its component: one of these.
+pub const SERVER: &str = Component::Server.as_str();
+pub const MIGRATION: &str = Component::Migration.as_str();
 
 /// A pod that is still there this long after it had to be gone is lost with its node: nobody waits for it any longer.
 const LOST_AFTER: SignedDuration = SignedDuration::from_secs(30);

@@ -149,6 +149,7 @@ mod tests {
                 "bus.password",
                 "bus.token",
                 "bus.url",
+                "internal.accepted_secret",
                 "internal.secret",
                 "redis.password",
                 "redis.url",
