@@ -28,8 +28,7 @@ const WRONG_SETTINGS: [i32; 2] = [2, 78];
 
 pub(super) fn job(owner: Owner<'_>, revision: &Revision) -> Job {
     let mut labels = names::labels(owner.name);
-    labels.extend(names::pods_of(owner.name, Component::Migration));
-    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    labels.extend(names::pods_at(owner.name, Component::Migration, revision));
     let mut mounts = Mounts::default();
     let env = environment(owner, &mut mounts);
     let pod = PodSpec {

@@ -74,10 +74,11 @@ pub fn pods_of(cluster: &str, component: Component) -> Labels {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// The same as text, as the scale subresource has it.
-pub fn server_selector(cluster: &str) -> String {
-    let pairs = pods_of(cluster, Component::Server);
-    pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+/// Which of them are of one revision.
+pub fn pods_at(cluster: &str, component: Component, revision: &Revision) -> Labels {
+    let mut labels = pods_of(cluster, component);
+    labels.insert(REVISION.to_owned(), revision.0.clone());
+    labels
 }
 
 pub(super) fn selector(labels: Labels) -> LabelSelector {

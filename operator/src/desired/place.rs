@@ -107,7 +107,5 @@ pub(super) fn zones(of: Spread, cluster: &str, revision: &Revision) -> Option<Af
 }
 
 fn siblings(cluster: &str, revision: &Revision) -> LabelSelector {
-    let mut labels = names::pods_of(cluster, Component::Server);
-    labels.insert(names::REVISION.to_owned(), revision.0.clone());
-    names::selector(labels)
+    names::selector(names::pods_at(cluster, Component::Server, revision))
 }

@@ -56,14 +56,13 @@ fn of_servers(owner: Owner<'_>, facts: &Facts) -> NetworkPolicy {
 /// still needs its own.
 fn of_revision(owner: Owner<'_>, facts: &Facts, revision: &Revision) -> NetworkPolicy {
     let spec = &owner.of.spec;
-    let mut labels = names::pods_of(owner.name, Component::Server);
-    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    let pods = names::pods_at(owner.name, Component::Server, revision);
     let backing = anybody_or(&spec.network_policy.backing);
     let name = names::of_revision(owner.name, revision);
     NetworkPolicy {
         metadata: owner.metadata_at(name, Component::Server, revision),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(names::selector(labels)),
+            pod_selector: Some(names::selector(pods)),
             policy_types: Some(vec!["Egress".to_owned()]),
             ingress: None,
             egress: Some(vec![to(backing, destinations::of_servers(spec, facts))]),

@@ -29,8 +29,7 @@ pub(super) fn template(
     let pod = &owner.of.spec.pod;
     let mut labels = pod.labels.clone();
     labels.extend(names::labels(owner.name));
-    labels.extend(names::pods_of(owner.name, Component::Server));
-    labels.insert(names::REVISION.to_owned(), revision.0.clone());
+    labels.extend(names::pods_at(owner.name, Component::Server, revision));
     let mut annotations = pod.annotations.clone();
     annotations.insert(names::SECRETS.to_owned(), configuration.mounts.fingerprint(facts));
     let base = base(owner);

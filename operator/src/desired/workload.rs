@@ -30,15 +30,13 @@ const MIN_READY: i32 = 5;
 
 /// Without `replicas`, which is the plan's. Its template never changes, so it never rolls by itself.
 pub(super) fn deployment(owner: Owner<'_>, template: PodTemplateSpec, revision: &Revision) -> Deployment {
-    let mut selector = names::pods_of(owner.name, Component::Server);
-    selector.insert(names::REVISION.to_owned(), revision.0.clone());
     let deadline = i32::try_from(owner.of.spec.rollout.progress_deadline.as_secs_up()).unwrap_or(i32::MAX);
     let rolling = RollingUpdateDeployment {
         max_unavailable: Some(IntOrString::Int(0)),
         max_surge: Some(IntOrString::Int(1)),
     };
     let spec = DeploymentSpec {
-        selector: names::selector(selector),
+        selector: names::selector(names::pods_at(owner.name, Component::Server, revision)),
         template,
         min_ready_seconds: Some(MIN_READY),
         // The API server wants it longer than that.

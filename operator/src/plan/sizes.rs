@@ -52,7 +52,7 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// A Deployment is made with one pod, and told its number then: so it is not made while there is no room for one.
+    /// It is made to be given pods: so it is not made while there is no room for one.
     pub(super) const fn may_exist(&self) -> bool {
         self.wanted.is_some() || self.room > 0 || self.replicas == 0
     }
