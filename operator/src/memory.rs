@@ -1,5 +1,5 @@
-//! What is remembered of a resource between two looks at it. All of it may be lost at any time: it saves requests, and decides
-//! nothing.
+//! What is remembered of a resource between two looks at it. All of it may be lost at any time: it saves requests and idle
+//! words, and decides nothing.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use kube::api::DynamicObject;
+use kube::{ResourceExt as _, api::DynamicObject};
+use presence_api::admin::Stats;
 use tokio::time::Instant;
 
 use crate::{
     compare::{hash, substance},
     object::ObjectRef,
+    observed::SeenPod,
     queue::Key,
     rotate::Shared,
     validate::References,
@@ -20,6 +22,8 @@ use crate::{
 
 /// A written object that the watch has not shown after this was removed since, or the watch is broken.
 const UNSEEN: Duration = Duration::from_secs(10);
+/// What a ready pod said last counts for so long: three questions in a row that it did not answer.
+const SILENCE: Duration = Duration::from_secs(30);
 /// After the first failure, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -37,6 +41,8 @@ pub struct Memory {
     rendered: HashMap<ObjectRef, (String, String)>,
     /// Names that were seen to be free.
     pub free: BTreeSet<ObjectRef>,
+    /// What pods said last, by uid.
+    heard: HashMap<String, (Instant, Stats)>,
     /// When the status was last written.
     pub status_written: Option<Instant>,
     /// Of its Ready condition.
@@ -88,6 +94,18 @@ impl Memory {
         });
         seen.extend(self.written.iter().map(|(name, (_, object))| (name.clone(), Arc::clone(object))));
         seen
+    }
+
+    /// A question that a busy pod was too slow to answer is no news of it: what it said before still counts for a while.
+    pub fn bridge(&mut self, pods: &mut [SeenPod]) {
+        let mut before = std::mem::take(&mut self.heard);
+        for seen in pods {
+            let uid = seen.pod.uid().unwrap_or_default();
+            let former = before.remove(&uid).filter(|(at, _)| seen.is_ready() && at.elapsed() < SILENCE);
+            let latest = seen.stats.clone().map(|stats| (Instant::now(), stats)).or(former);
+            seen.stats = latest.as_ref().map(|(_, stats)| stats.clone());
+            self.heard.extend(latest.map(|latest| (uid, latest)));
+        }
     }
 
     /// Something that was written has not been shown by its watch.
@@ -180,6 +198,37 @@ mod tests {
         assert_eq!(memories.ready(), (1, 0));
         assert!(memories.take(&key(), "u2").secrets.is_none());
         assert!(!memories.take(&key(), "u1").ready, "what was taken is gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ready_pod_that_is_silent_once_is_as_it_was() {
+        let pod = |uid: &str, ready: &str, agents: Option<u64>| {
+            let pod = serde_json::json!({
+                "metadata": { "uid": uid },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+            });
+            SeenPod { pod: serde_json::from_value(pod).unwrap(), stats: agents.map(stats) }
+        };
+        let told = |memory: &mut Memory, mut pods: Vec<SeenPod>| {
+            memory.bridge(&mut pods);
+            pods.iter().map(|pod| pod.stats.as_ref().map(|stats| stats.agents)).collect::<Vec<_>>()
+        };
+        let mut memory = Memory::default();
+        let both = |one, two| vec![pod("a", "True", one), pod("b", "True", two)];
+        assert_eq!(told(&mut memory, both(Some(3), None)), [Some(3), None], "one was never heard");
+        assert_eq!(told(&mut memory, both(None, Some(4))), [Some(3), Some(4)]);
+        tokio::time::advance(SILENCE).await;
+        assert_eq!(told(&mut memory, both(None, Some(5))), [None, Some(5)], "silent for too long");
+        assert_eq!(told(&mut memory, vec![pod("b", "False", None)]), [None], "it is not well");
+        assert_eq!(told(&mut memory, both(None, None)), [None, None]);
+    }
+
+    fn stats(agents: u64) -> Stats {
+        let said = serde_json::json!({
+            "replica": "r", "label": "p", "state": "serving", "since": "2026-01-01T00:00:00Z", "ending": false,
+            "accepting": true, "agents": agents, "waiting": 0, "told": 0, "sharing": 1, "safe_to_delete": false,
+        });
+        serde_json::from_value(said).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

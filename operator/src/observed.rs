@@ -45,7 +45,7 @@ pub struct Owned {
 #[derive(Clone, Debug)]
 pub struct SeenPod {
     pub pod: Pod,
-    /// Absent where it could not be asked. That is neither zero agents nor safe.
+    /// What it said, lately at least. Absent where it is not known: that is neither zero agents nor safe.
     pub stats: Option<Stats>,
 }
 

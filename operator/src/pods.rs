@@ -52,8 +52,8 @@ impl Pods {
             .redirect(Policy::none())
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(Duration::from_secs(30))
+            // A pod hangs up on whoever is idle for seconds, and that could be just when it is asked anew.
+            .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self { http, turns: Arc::new(Semaphore::new(AT_A_TIME)), metrics })
     }

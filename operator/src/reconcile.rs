@@ -136,6 +136,7 @@ impl Reconciler {
         let desired = desired::objects(of, &facts).map_err(|why| findings.push(unservable(&why))).ok();
         let live = self.fetcher.live(key, memory);
         let mut observed = self.fetcher.observed(of, &live, secrets).await?;
+        memory.bridge(&mut observed.pods);
         // Where something blocks already nothing is going to be made; and of a kind that the API server does not know, nobody can ask
         // it for a name.
         if let Some(desired) = desired.as_ref().filter(|_| may_change(of) && !blocks(&findings)) {

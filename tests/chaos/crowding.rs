@@ -44,7 +44,7 @@ async fn one_account_races_itself_while_a_replica_dies(stage: &mut Stage) -> Res
 }
 
 async fn reloads_within_a_millisecond_leave_one_session(stage: &mut Stage) -> Result<()> {
-    let manner = Manner { deeds: &[Deed::Reload], every: 5..80, heeds: true };
+    let manner = Manner { deeds: &[Deed::Reload], every: 5..80, ..Manner::STILL };
     let play = stage.begin(&Cast { agents: 9, manner, ..Cast::default() }).await?;
     play.go_on_for(250).await?;
     play.end().await

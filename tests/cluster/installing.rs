@@ -31,7 +31,8 @@ async fn the_smallest_cluster_serves_and_outlives_its_operator() -> Result<()> {
         kubectl_tells_the_truth(place).await.with_context(|| class.whereabouts())?;
         let helm_test = ["test", &release.name, "--namespace", &place.namespace, "--timeout", "2m"];
         place.kube.helm(&helm_test).await?;
-        let pods = place.pods("school").await?;
+        let (pods, entered) = (place.pods("school").await?, class.history.entered());
+        let told = presence_tests::history::now();
 
         again_changes_nothing(place, &release, &bring).await?;
         operator_comes_and_goes(place, &release, &bring).await?;
@@ -42,6 +43,10 @@ async fn the_smallest_cluster_serves_and_outlives_its_operator() -> Result<()> {
         ensure!(left.metadata.deletion_timestamp.is_none(), "the resource goes with the operator");
         ensure!(place.pods("school").await? == pods, "pods are others than before");
         class.crowd.expect_in().await?;
+        // All that they were told since, should somebody have had to come back.
+        let since = class.history.whole()?.into_iter().filter(|entry| entry.at > told);
+        let since: Vec<_> = since.take(24).collect();
+        ensure!(class.history.entered() == entered, "somebody had to come back: {since:#?}");
         stayed(place, &class.room).await?;
         class.crowd.disperse().await;
         Ok(())
@@ -49,7 +54,7 @@ async fn the_smallest_cluster_serves_and_outlives_its_operator() -> Result<()> {
     .await
 }
 
-/// Each agent has one stay, which goes on. A connection may have broken where the cluster's network changed: it was resumed.
+/// Each agent has one stay, which goes on.
 async fn stayed(place: &Place, room: &str) -> Result<()> {
     let stays = place.server(place.door("school").await?)?.attendance(room).await?;
     let stays: Vec<_> = stays.iter().filter(|stay| stay.agent_id.contains(".native-")).collect();
@@ -61,6 +66,7 @@ async fn stayed(place: &Place, room: &str) -> Result<()> {
 
 struct Class {
     crowd: Crowd,
+    history: History,
     room: String,
     watcher: presence_tests::Agent,
 }
@@ -82,17 +88,17 @@ async fn fill(place: &Place) -> Result<Class> {
     let targets = Targets::default();
     targets.set(0, Some(door));
     let history = History::at(&place.folder().join("history.jsonl"))?;
-    let mut crowd = Crowd::new(targets, history, place.tokens.clone(), Chance::of(7));
+    let mut crowd = Crowd::new(targets, history.clone(), place.tokens.clone(), Chance::of(7));
     for index in 0..NATIVE {
-        crowd.enter(&format!("native-{index}"), &room, &Manner::STILL)?;
+        crowd.enter(&format!("native-{index}"), &room, &Manner::PATIENT)?;
     }
     for index in 0..APPS {
         let person = Person::student(&format!("app-{index}"), &place.org());
         // What is polled must come to the same pod each time, and a Service does not see to that.
-        crowd.enter_app(&person, Way::WebSocket, &room, &Manner::STILL)?;
+        crowd.enter_app(&person, Way::WebSocket, &room, &Manner::PATIENT)?;
     }
     crowd.expect_in().await?;
-    Ok(Class { crowd, room, watcher })
+    Ok(Class { crowd, history, room, watcher })
 }
 
 /// The watcher is on one pod, and hears those on all.

@@ -1,8 +1,8 @@
 //! Where nothing happens, nothing is written.
 
 use presence_tests::{
-    Result, ensure,
-    kube::{Audit, Place, Release, scenario},
+    Context, Result, ensure,
+    kube::{Audit, Kind, Place, Release, scenario},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
@@ -25,8 +25,11 @@ async fn a_minute_of_rest_has_no_write_but_the_lease() -> Result<()> {
         place
             .kube
             .eventually("the agent to be counted", async || {
-                let seen = place.get(presence_tests::kube::Kind::PresenceCluster, NAME).await?;
-                ensure!(seen.data["status"]["agents"] == 1, "{:?}", seen.data["status"]);
+                let seen = place.get(Kind::PresenceCluster, NAME).await?;
+                let status = &seen.data["status"];
+                let pods = status["pods"].as_array().context("pods are a list")?;
+                let all_known = pods.len() == 2 && pods.iter().all(|pod| pod["agents"].is_number());
+                ensure!(status["agents"] == 1 && all_known, "{status}");
                 Ok(())
             })
             .await?;
@@ -39,7 +42,9 @@ async fn a_minute_of_rest_has_no_write_but_the_lease() -> Result<()> {
 #[expect(clippy::print_stdout, reason = "figures are for whoever reads the run")]
 async fn still(place: &Place, release: &Release) -> Result<()> {
     let audit = Audit::from_now()?;
+    let before = place.get(Kind::PresenceCluster, NAME).await?.data["status"].take();
     tokio::time::sleep(MINUTE).await;
+    let after = place.get(Kind::PresenceCluster, NAME).await?.data["status"].take();
     let operator = release.user(place);
     // Pods have no token; were one used, it would be of this namespace.
     let ours = format!("system:serviceaccount:{}:", place.namespace);
@@ -51,7 +56,8 @@ async fn still(place: &Place, release: &Release) -> Result<()> {
     }
     let is_lease = |resource: &str| resource == "leases";
     let writes: Vec<_> = calls.iter().filter(|call| call.writes() && !is_lease(&call.resource)).collect();
-    ensure!(writes.is_empty(), "a minute of rest has {} writes: {writes:#?}", writes.len());
+    let count = writes.len();
+    ensure!(writes.is_empty(), "a minute of rest has {count} writes: {writes:#?}\nfrom {before}\nto {after}");
     ensure!(counts.contains_key("update leases"), "the operator was not heard of at all: {counts:?}");
     println!("figures: a minute of rest has {} requests: {counts:?}", calls.len());
     Ok(())

@@ -1,5 +1,6 @@
 //! A changed spec and a changed size, as a classroom sees them: not at all.
 
+use presence_api::history::{Act, Entry, Side};
 use presence_tests::{
     Agent, Context, Result,
     app::{Person, Way},
@@ -22,7 +23,7 @@ async fn nobody_leaves_while_pods_are_replaced_and_their_number_changes() -> Res
         place.apply(&place.cluster(NAME, 3)?).await?;
         place.expect_settled(NAME).await?;
         place.begin_sessions_apart()?;
-        let (mut crowd, room) = fill(place).await?;
+        let (mut crowd, history, room) = fill(place).await?;
         let before: BTreeSet<_> = place.pods(NAME).await?.into_iter().collect();
 
         let changed = json!({ "spec": { "timings": { "leaveGrace": "8s" } } });
@@ -36,28 +37,29 @@ async fn nobody_leaves_while_pods_are_replaced_and_their_number_changes() -> Res
             crowd.expect_in().await?;
             nobody_left(place, &room).await?;
         }
+        none_broke(&history)?;
         crowd.disperse().await;
         Ok(())
     })
     .await
 }
 
-async fn fill(place: &Place) -> Result<(Crowd, String)> {
+async fn fill(place: &Place) -> Result<(Crowd, History, String)> {
     let room = format!("math-{}", place.id);
     place.open_lesson(&room)?;
     let targets = Targets::default();
     targets.set(0, Some(place.door(NAME).await?));
     let history = History::at(&place.folder().join("history.jsonl"))?;
-    let mut crowd = Crowd::new(targets, history, place.tokens.clone(), Chance::of(11));
+    let mut crowd = Crowd::new(targets, history.clone(), place.tokens.clone(), Chance::of(11));
     for index in 0..AGENTS {
-        crowd.enter(&format!("native-{index}"), &room, &Manner::STILL)?;
+        crowd.enter(&format!("native-{index}"), &room, &Manner::PATIENT)?;
     }
     for index in 0..APPS {
         let person = Person::student(&format!("app-{index}"), &place.org());
-        crowd.enter_app(&person, Way::WebSocket, &room, &Manner::STILL)?;
+        crowd.enter_app(&person, Way::WebSocket, &room, &Manner::PATIENT)?;
     }
     crowd.expect_in().await?;
-    Ok((crowd, room))
+    Ok((crowd, history, room))
 }
 
 /// Never fewer serve than are asked for, never does more than one go at a time, and kubectl says what is so.
@@ -97,6 +99,14 @@ async fn scale(place: &Place, size: usize) -> Result<()> {
             Ok(())
         })
         .await
+}
+
+/// Whoever moved was asked to, and had a new connection before the old one ended.
+fn none_broke(history: &History) -> Result<()> {
+    let broke = |entry: &Entry| matches!(entry.act, Act::Closed { by: Side::Broken, .. });
+    let broken: Vec<_> = history.whole()?.into_iter().filter(broke).collect();
+    ensure!(broken.is_empty(), "connections broke: {broken:#?}");
+    Ok(())
 }
 
 /// Each native agent has one stay, which goes on: what others are told is told of these. An app comes back as somebody new,

@@ -117,8 +117,12 @@ impl Engine {
     }
 
     pub async fn next(&mut self) -> Result<Signal> {
-        let signal = wait::within("the next packet", self.incoming.recv()).await?;
-        Ok(signal.unwrap_or_else(|| Signal::Gone("it was over before".into())))
+        wait::within("the next packet", self.hear()).await
+    }
+
+    /// What comes next, however long that takes.
+    pub async fn hear(&mut self) -> Signal {
+        self.incoming.recv().await.unwrap_or_else(|| Signal::Gone("it was over before".into()))
     }
 
     /// Waits until the connection goes over WebSocket.

@@ -72,7 +72,7 @@ impl AppLine {
 
     /// What comes next; nothing is lost when this is dropped while it waits.
     pub(super) async fn next(&mut self) -> Result<Came> {
-        let text = match self.engine.next().await? {
+        let text = match self.engine.hear().await {
             Signal::Frame(Packet::Text(text)) => text,
             Signal::Frame(Packet::Binary(_)) => return Ok(Came::Nothing),
             // A close packet says nothing of why, and an answer to a poll may have waited for its client.

@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) request: ConnectRequest,
     /// Where it is an app.
     pub(super) guise: Option<Guise>,
+    /// For how long a server may say nothing.
+    pub(super) silence: Duration,
     pub(super) history: History,
 }
 
@@ -48,7 +50,7 @@ impl Attempt {
             // Nothing was asked, so nothing happened, and there is nothing to write.
             return Entering::Unknown;
         };
-        let (entering, outcome) = self.ask(wire).await;
+        let (entering, outcome) = self.ask(wire.bearing(self.silence)).await;
         let (socket, key, resume) = (self.socket, self.key, self.request.resume);
         self.history.since(began, &self.actor, Act::Connect { socket, key, resume, outcome });
         entering
@@ -60,7 +62,7 @@ impl Attempt {
         let opening = async {
             let wire = Wire::open_app(self.to, self.socket, names, guise, &self.history).await.ok()?;
             wire.app()?.ask_in().await.ok()?;
-            Some(wire)
+            Some(wire.bearing(self.silence))
         };
         let Ok(Some(mut wire)) = tokio::time::timeout(PATIENCE, opening).await else {
             return Entering::Unknown;

@@ -142,8 +142,8 @@ impl Member {
         let agent_id = agent_id(&self.account, self.guise.is_some());
         let key = Key { agent_id, classroom_id: self.classroom.clone() };
         let (actor, history) = (self.actor.clone(), self.world.history.clone());
-        let guise = self.guise.clone();
-        Attempt { to, socket: self.sockets, actor, key, request, guise, history }
+        let (guise, silence) = (self.guise.clone(), self.manner.silence);
+        Attempt { to, socket: self.sockets, actor, key, request, guise, silence, history }
     }
 
     /// Full jitter, above what the server asks for.

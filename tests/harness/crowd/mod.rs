@@ -79,18 +79,25 @@ pub struct Manner {
     pub every: Range<u64>,
     /// It connects elsewhere when it is told `terminated`; else it stays until it is closed.
     pub heeds: bool,
+    /// A server that sent nothing for so long, not even a ping, is taken for dead.
+    pub silence: Duration,
 }
+
+/// More than two pings of a server that the tests start.
+const SILENCE: Duration = Duration::from_millis(2_500);
 
 impl Manner {
     /// It stays, and comes back when it is lost.
-    pub const STILL: Self = Self { deeds: &[], every: 0..1, heeds: true };
+    pub const STILL: Self = Self { deeds: &[], every: 0..1, heeds: true, silence: SILENCE };
+    /// The same at a server that pings as rarely as it does by default.
+    pub const PATIENT: Self = Self { silence: Duration::from_mins(1), ..Self::STILL };
     /// It stays until it is closed, whatever it is told, and comes back then.
-    pub const STUBBORN: Self = Self { deeds: &[], every: 0..1, heeds: false };
+    pub const STUBBORN: Self = Self { heeds: false, ..Self::STILL };
     /// Everything that real clients do, far more often than they do it.
     pub const RESTLESS: Self = Self {
         deeds: &[Deed::Reload, Deed::Vanish, Deed::Return, Deed::Double],
         every: 150..1_500,
-        heeds: true,
+        ..Self::STILL
     };
 }
 

@@ -25,8 +25,8 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-/// A server that sent nothing for so long, not even a ping, is taken for dead. It pings every second.
-const SIGN_OF_LIFE: Duration = Duration::from_millis(2_500);
+/// A connection that does not even take a good-bye for so long is broken.
+const GOOD_BYE: Duration = Duration::from_millis(2_500);
 /// So little that a client that does not read soon holds the server up.
 const RECEIVE_BUFFER: u32 = 64 * 1024;
 
@@ -47,6 +47,8 @@ pub(super) struct Wire {
     /// Whose socket this is, and where.
     classroom: String,
     alive_at: Instant,
+    /// A server that sent nothing for so long, not even a ping, is taken for dead.
+    silence: Duration,
     /// When the client said good-bye.
     parting: Option<i64>,
     /// It has a session, or as an app was let in, and its end is not written yet.
@@ -109,9 +111,16 @@ impl Wire {
             history: history.clone(),
             classroom: classroom.to_owned(),
             alive_at: Instant::now(),
+            silence: Duration::MAX,
             parting: None,
             counts: false,
         }
+    }
+
+    /// From here on a server is given up that says nothing for so long.
+    pub(super) const fn bearing(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     pub(super) async fn say(&mut self, message: Message) -> Result<()> {
@@ -146,7 +155,7 @@ impl Wire {
                 Line::App(line) => line.next().await.ok(),
             }
         };
-        let read = tokio::time::timeout_at(self.alive_at + SIGN_OF_LIFE, next).await;
+        let read = tokio::time::timeout(self.silence.saturating_sub(self.alive_at.elapsed()), next).await;
         if let Ok(Some(came)) = read {
             self.alive_at = Instant::now();
             return match came {
@@ -235,7 +244,7 @@ impl Wire {
                 Line::App(line) => line.part().await,
             }
         };
-        let _ = tokio::time::timeout(SIGN_OF_LIFE, good_bye).await;
+        let _ = tokio::time::timeout(GOOD_BYE, good_bye).await;
     }
 
     /// Hears it out, for so long at the most.
