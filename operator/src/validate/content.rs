@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 64 * 1024;
 const MAX_KEYS: usize = 100;
 
 /// What may be known of a usable secret outside of `fetch`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     pub fingerprint: String,
     /// The TCP port of a URL.
@@ -44,6 +44,8 @@ pub enum Unusable {
     Private,
     #[error("holds more than 100 keys")]
     TooManyKeys,
+    #[error("is not read by kubelets, for the Secret's type is not kubernetes.io/dockerconfigjson")]
+    NotForImages,
 }
 
 /// `salt` keeps those who see a fingerprint from trying out passwords against it.
@@ -75,6 +77,8 @@ pub fn judge(purpose: Purpose, salt: &[u8], bytes: &[u8]) -> Result<Judged, Unus
             PrivateKeyDer::from_pem_slice(bytes).map_err(|_| Unusable::Format)?;
         }
         Purpose::PublicKeys => public_keys(text)?,
+        // By the Secret's type, and not by a key alone: see `registry`.
+        Purpose::Registry => {}
     }
     Ok(judged)
 }

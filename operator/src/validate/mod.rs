@@ -2,6 +2,7 @@
 //! content of a Secret is kept, only whether it can be used and its fingerprint.
 
 mod content;
+mod registry;
 mod wanted;
 
 #[cfg(test)]
@@ -77,8 +78,11 @@ impl References {
         let data = secret.data.as_ref();
         let salt = self.salt.as_ref().map_or("", Word::expose).as_bytes();
         let judged = wanted.iter().filter(|wanted| wanted.key.name == name).filter_map(|wanted| {
-            let bytes = data?.get(&wanted.key.key)?;
-            Some(((wanted.key.key.clone(), wanted.purpose), judge(wanted.purpose, salt, &bytes.0)))
+            let judged = match wanted.purpose {
+                Purpose::Registry => registry::judge(secret)?.map(|()| Judged::default()),
+                purpose => judge(purpose, salt, &data?.get(&wanted.key.key)?.0),
+            };
+            Some(((wanted.key.key.clone(), wanted.purpose), judged))
         });
         let judged = judged.collect();
         self.secrets.insert(name.to_owned(), Seen::Present(judged));
@@ -125,6 +129,8 @@ impl References {
                     wanted.purpose.holds()
                 ),
             ),
+            // Whoever keeps it from the operator does so on purpose; a pull that fails says so by itself.
+            Some(Seen::Forbidden) if wanted.purpose.is_for_kubelets() => return None,
             Some(Seen::Forbidden) => (
                 Reason::Refused,
                 format!(
@@ -146,7 +152,7 @@ impl References {
                 Some(Ok(_)) => return None,
             },
         };
-        Some(Finding { reason, message, field: field.clone(), blocks: wanted.purpose.is_mounted() })
+        Some(Finding { reason, message, field: field.clone(), blocks: wanted.purpose.is_needed() })
     }
 }
 

@@ -169,6 +169,7 @@ fn every_reference_of_a_full_spec_is_looked_at_once_and_named_by_its_field() {
     of.spec.auth.authz.token_secret = Some(key("m"));
     of.spec.route =
         Some(serde_json::from_value(json!({ "ingress": { "host": "x", "tlsSecret": "n" } })).unwrap());
+    of.spec.image.pull_secrets = vec!["p".into(), "q".into()];
     of.spec.analytics =
         Some(serde_json::from_value(json!({ "url": "https://x", "tokenSecret": key("o") })).unwrap());
     let wanted = wanted(&of);
@@ -177,7 +178,7 @@ fn every_reference_of_a_full_spec_is_looked_at_once_and_named_by_its_field() {
     let mut named = BTreeSet::new();
     secrets_of(&spec, "spec", &mut named);
     assert_eq!(wanted.iter().map(|it| it.field.clone()).collect::<BTreeSet<_>>(), named);
-    assert_eq!(References::names(&wanted).len(), 16);
+    assert_eq!(References::names(&wanted).len(), 18);
     let absent: Vec<_> = References::names(&wanted).into_iter().collect();
     let absent: Vec<_> = absent.iter().map(|name| (name.as_str(), None)).collect();
     let open =
@@ -195,6 +196,8 @@ fn secrets_of(value: &serde_json::Value, at: &str, into: &mut BTreeSet<String>) 
             let path = format!("{at}.{key}");
             if key.ends_with("Secret") {
                 into.insert(path);
+            } else if let (true, Some(names)) = (key.ends_with("Secrets"), value.as_array()) {
+                into.extend((0..names.len()).map(|index| format!("{path}[{index}]")));
             } else {
                 secrets_of(value, &path, into);
             }
@@ -203,6 +206,68 @@ fn secrets_of(value: &serde_json::Value, at: &str, into: &mut BTreeSet<String>) 
     for (index, value) in value.as_array().into_iter().flatten().enumerate() {
         secrets_of(value, &format!("{at}[{index}]"), into);
     }
+}
+
+/// One to pull images with, and what it holds by key.
+fn registry(kind: &str, pairs: &[(&str, &str)]) -> Secret {
+    Secret { type_: Some(kind.to_owned()), ..secret(pairs) }
+}
+
+#[test]
+fn a_secret_to_pull_with_is_what_kubelets_read_of_its_type() {
+    const JSON: (&str, &str) = ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
+    const FORMER: (&str, &str) = ("kubernetes.io/dockercfg", ".dockercfg");
+    let entry = r#"{"registry.example":{"auth":"hunter2"}}"#;
+    let auths = format!(r#"{{"auths":{entry}}}"#);
+    let of_type = |(kind, key): (&str, &str), text: &str| Some(registry(kind, &[(key, text)]));
+    let invalid = Some((Reason::SecretInvalid, "`kubectl create secret docker-registry`"));
+    let rows = [
+        (of_type(JSON, &auths), None),
+        (of_type(FORMER, entry), None),
+        (None, Some((Reason::SecretNotFound, "create it with key .dockerconfigjson"))),
+        (of_type((JSON.0, FORMER.1), entry), Some((Reason::SecretKeyNotFound, "no key .dockerconfigjson"))),
+        (of_type(("Opaque", JSON.1), &auths), Some((Reason::SecretInvalid, "the Secret's type is not"))),
+        (Some(secret(&[(JSON.1, &auths)])), Some((Reason::SecretInvalid, "the Secret's type is not"))),
+        (of_type(JSON, entry), invalid),
+        (of_type(JSON, r#"{"auths":{}}"#), invalid),
+        (of_type(JSON, r#"{"auths":{"registry.example":"hunter2"}}"#), invalid),
+        (of_type(JSON, "hunter2"), invalid),
+        (of_type(FORMER, "{}"), invalid),
+    ];
+    let mut of = cluster();
+    of.spec.image.pull_secrets = vec!["registry".into()];
+    for (index, (pull, expected)) in rows.into_iter().enumerate() {
+        let findings = found(&of, &[("database", Some(good())), ("registry", pull)]);
+        let Some((reason, says)) = expected else {
+            assert_eq!(findings, [], "row {index}");
+            continue;
+        };
+        let [finding] = findings.as_slice() else { panic!("row {index}: {findings:?}") };
+        assert_eq!((finding.reason, finding.blocks), (reason, true), "row {index}: {finding:?}");
+        assert_eq!(finding.field, "spec.image.pullSecrets[0]");
+        let message = &finding.message;
+        assert!(message.contains(says) && message.contains("Secret registry"), "row {index}: {message}");
+        assert!(message.contains(&finding.field) && !message.contains("hunter2"), "row {index}: {message}");
+    }
+}
+
+#[test]
+fn a_secret_to_pull_with_replaces_no_pod_and_may_be_kept_from_the_operator() {
+    let mut of = cluster();
+    of.spec.image.pull_secrets = vec!["registry".into()];
+    let wanted = wanted(&of);
+    let mut references = References::new(None);
+    references.present("database", &good(), &wanted);
+    let auths = r#"{"auths":{"registry.example":{}}}"#;
+    references.present(
+        "registry",
+        &registry("kubernetes.io/dockerconfigjson", &[(".dockerconfigjson", auths)]),
+        &wanted,
+    );
+    let names: Vec<_> = references.fingerprints(&wanted).into_keys().map(|key| key.name).collect();
+    assert_eq!(names, ["database"]);
+    references.forbidden("registry");
+    assert_eq!(findings(&of, &references, KINDS), []);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Each Secret that a spec refers to: which key, what for, and where in the spec it stands.
 
+use super::registry;
 use crate::crd::{PresenceCluster, PresenceClusterSpec, SecretKey};
 
 /// What a key of a Secret is used for.
@@ -24,12 +25,25 @@ pub enum Purpose {
     ServedCertificate,
     /// The key of it.
     ServedKey,
+    /// What a kubelet pulls the image with. Which key it is, is for the Secret's type to say.
+    Registry,
 }
 
 impl Purpose {
-    /// Whether pods are given it: it counts for the revision, and nothing goes without it.
+    /// Whether pods are given it: then it counts for the revision.
     pub const fn is_mounted(self) -> bool {
+        self.is_needed() && !matches!(self, Self::Registry)
+    }
+
+    /// Whether nothing goes without it. A revision whose image cannot be pulled is not begun: once its pods have failed, kubelets
+    /// try again only minutes after the Secret is there.
+    pub const fn is_needed(self) -> bool {
         !matches!(self, Self::ServedCertificate | Self::ServedKey)
+    }
+
+    /// Whether others than the operator read it, so that it may be kept from the operator.
+    pub const fn is_for_kubelets(self) -> bool {
+        matches!(self, Self::Registry)
     }
 
     /// `create it with key …, which holds …`
@@ -51,6 +65,9 @@ impl Purpose {
             Self::Authority | Self::Certificate | Self::ServedCertificate => "certificates in PEM",
             Self::PrivateKey | Self::ServedKey => "a private key in PEM",
             Self::PublicKeys => "one public key in PEM, or a JWK or JWKS in JSON",
+            Self::Registry => {
+                "registries and what to say to them, as `kubectl create secret docker-registry` writes it"
+            }
         }
     }
 }
@@ -64,11 +81,14 @@ pub struct Wanted {
     pub field: String,
 }
 
-/// All references to Secrets, in the order of the spec. Secrets to pull images with are the kubelet's own affair: one that
-/// is absent shows when a pull fails, and the operator need not be able to read it.
+/// All references to Secrets, in the order of the spec.
 pub fn wanted(of: &PresenceCluster) -> Vec<Wanted> {
     let spec = &of.spec;
     let mut list = List(Vec::new());
+    for (index, name) in spec.image.pull_secrets.iter().enumerate() {
+        let key = SecretKey { name: name.clone(), key: registry::KEY.to_owned() };
+        list.add(format!("spec.image.pullSecrets[{index}]"), Some(&key), Purpose::Registry);
+    }
     backing(spec, &mut list);
     for (index, issuer) in spec.auth.issuers.iter().enumerate() {
         list.add(
