@@ -19,9 +19,12 @@ use crate::{
     apply::{Standing, owner, standing},
     caches::Caches,
     crd::{ConditionType, PresenceCluster},
-    desired::{Desired, names::internal_secret},
+    desired::{
+        Desired,
+        names::{self, internal_secret},
+    },
     facts::Kinds,
-    memory::{Memory, Secrets},
+    memory::{Kept, Memory, Secrets},
     object::{Object, ObjectRef},
     observed::{Observed, Owned, REVISION_LABEL},
     pods::Pods,
@@ -74,11 +77,10 @@ impl Fetcher {
         }
         let wanted = wanted(of);
         let namespace = of.namespace().unwrap_or_default();
-        let internal = match self.secret(&namespace, &internal_secret(&of.name_any())).await? {
-            Got::Found(secret) => Some(secret),
-            Got::Absent | Got::Forbidden => None,
+        let (shared, kept) = match self.secret(&namespace, &internal_secret(&of.name_any())).await? {
+            Got::Found(secret) => kept(of, &secret),
+            Got::Absent | Got::Forbidden => (None, Kept::Absent),
         };
-        let shared = internal.as_deref().and_then(Shared::read);
         let mut references = References::new(shared.as_ref());
         let mut found = stream::iter(References::names(&wanted))
             .map(|name| {
@@ -90,13 +92,8 @@ impl Fetcher {
             remember(&mut references, &name, secret?, &wanted);
         }
         drop(found);
-        let secrets = Secrets {
-            generation: of.metadata.generation,
-            at: Instant::now(),
-            references,
-            shared,
-            shared_version: internal.and_then(|secret| secret.resource_version()),
-        };
+        let secrets =
+            Secrets { generation: of.metadata.generation, at: Instant::now(), references, shared, kept };
         memory.secrets = Some(secrets.clone());
         Ok(secrets)
     }
@@ -199,6 +196,21 @@ enum Got {
     Forbidden,
 }
 
+/// The shared secret, and how it is kept. It is ours where we control it, or where nobody does and it has our labels.
+fn kept(of: &PresenceCluster, secret: &Secret) -> (Option<Shared>, Kept) {
+    let controller = secret.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let is_labelled =
+        || names::labels(&of.name_any()).iter().all(|(key, value)| secret.labels().get(key) == Some(value));
+    if !controller.map_or_else(is_labelled, |owner| Some(&owner.uid) == of.metadata.uid.as_ref()) {
+        return (None, Kept::Theirs);
+    }
+    let shared = Shared::read(secret);
+    let version = secret.resource_version();
+    // Without an owner it would outlive the resource.
+    let is_whole = controller.is_some() && shared.as_ref().is_some_and(|shared| shared.is_held_by(secret));
+    (shared, if is_whole { Kept::Whole(version) } else { Kept::Damaged(version) })
+}
+
 fn remember(references: &mut References, name: &str, got: Got, wanted: &[Wanted]) {
     match got {
         Got::Found(secret) => references.present(name, &secret, wanted),
@@ -210,7 +222,7 @@ fn remember(references: &mut References, name: &str, got: Got, wanted: &[Wanted]
 fn is_fresh(of: &PresenceCluster, known: &Secrets) -> bool {
     let findings = findings(of, &known.references, Kinds { pod_monitor: true, http_route: true });
     // A password that is well written and not the right one shows itself only in what comes of it.
-    let wrong = known.shared.is_none() || !findings.is_empty() || is_degraded(of);
+    let wrong = !matches!(known.kept, Kept::Whole(_)) || !findings.is_empty() || is_degraded(of);
     let lasts = if wrong { SECRETS_WHILE_WRONG } else { SECRETS_AT_REST };
     known.generation == of.metadata.generation && known.at.elapsed() < lasts
 }
@@ -225,4 +237,53 @@ fn typed<T: serde::de::DeserializeOwned>(name: &ObjectRef, object: &DynamicObjec
     let value = crate::caches::value(object);
     serde_json::from_value(value)
         .map_err(|source| FetchError::Unclear { what: format!("{} {}", name.kind, name.name), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        plan::fixture::cluster,
+        rotate::{self, Word},
+    };
+
+    /// `NAME-internal` as it was written, but for what is said here.
+    fn stands(change: impl FnOnce(&mut Secret)) -> Kept {
+        let of = cluster();
+        let word = || Word::new("0123456789abcdef").unwrap();
+        let shared = rotate::next(None, None, false, word).unwrap();
+        let owner = json!([{
+            "apiVersion": "presence.rs/v1alpha1", "kind": "PresenceCluster", "name": of.name_any(),
+            "uid": of.uid().unwrap(), "controller": true,
+        }]);
+        let mut secret = Secret { data: Some(shared.data()), ..Secret::default() };
+        secret.metadata.owner_references = serde_json::from_value(owner).unwrap();
+        secret.metadata.annotations = Some(shared.annotations());
+        secret.metadata.labels = Some(names::labels(&of.name_any()));
+        secret.metadata.resource_version = Some("7".to_owned());
+        change(&mut secret);
+        let (shared, kept) = kept(&of, &secret);
+        assert_eq!(shared.is_none(), kept == Kept::Theirs, "a shared secret of others is not used");
+        kept
+    }
+
+    #[test]
+    fn a_shared_secret_of_ours_is_mended_and_one_of_others_is_left_alone() {
+        let version = || Some("7".to_owned());
+        assert_eq!(stands(|_| {}), Kept::Whole(version()));
+        let damaged = Kept::Damaged(version());
+        assert_eq!(stands(|it| drop(it.data.as_mut().unwrap().remove(rotate::ACCEPTED))), damaged);
+        assert_eq!(stands(|it| it.metadata.annotations = None), damaged);
+        assert_eq!(
+            stands(|it| it.metadata.owner_references = None),
+            damaged,
+            "it would outlive the resource"
+        );
+        let theirs = |it: &mut Secret| it.metadata.owner_references.as_mut().unwrap()[0].uid = "other".into();
+        assert_eq!(stands(theirs), Kept::Theirs);
+        let nobodys = |it: &mut Secret| (it.metadata.owner_references, it.metadata.labels) = (None, None);
+        assert_eq!(stands(nobodys), Kept::Theirs);
+    }
 }

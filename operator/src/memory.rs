@@ -54,9 +54,21 @@ pub struct Secrets {
     pub generation: Option<i64>,
     pub at: Instant,
     pub references: References,
+    /// What is said to pods, and how it is kept.
     pub shared: Option<Shared>,
-    /// The resource version of the Secret that holds it; absent where there is none.
-    pub shared_version: Option<String>,
+    pub kept: Kept,
+}
+
+/// How the Secret `NAME-internal` stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Absent,
+    /// Somebody else has the name: it is neither used nor written.
+    Theirs,
+    /// With its resource version: all is as we wrote it.
+    Whole(Option<String>),
+    /// What can be saved of it is to be written again.
+    Damaged(Option<String>),
 }
 
 impl Memory {

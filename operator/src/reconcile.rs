@@ -14,7 +14,7 @@ use crate::{
     facts::Facts,
     fetch::{FetchError, Fetcher, Live},
     kinds::KnownKinds,
-    memory::{Memories, Memory, Secrets},
+    memory::{Kept, Memories, Memory, Secrets},
     object::ObjectRef,
     observed::Observed,
     plan::{Action, Plan, Stage, plan},
@@ -22,7 +22,7 @@ use crate::{
     rotate::{self, ROTATE, Shared, Word},
     status::{View, changes, status},
     telemetry::metrics::Outcome,
-    validate::{Finding, blocks, findings, unservable, wanted},
+    validate::{Finding, blocks, findings, taken, unservable, wanted},
 };
 
 /// How often pods are asked for their agents; and how often a status that differs in nothing else is written.
@@ -91,8 +91,10 @@ impl Reconciler {
         memory: &mut Memory,
     ) -> Result<Duration, ReconcileError> {
         let mut secrets = self.fetcher.secrets(of, memory).await?;
-        let made = match secrets.shared {
-            None if may_change(of) => self.rotate(of, &secrets, false, memory).await,
+        let made = match secrets.kept {
+            Kept::Absent | Kept::Damaged(_) if may_change(of) => {
+                self.rotate(of, &secrets, false, memory).await
+            }
             _ => Ok(false),
         };
         if matches!(made, Ok(true)) {
@@ -125,6 +127,9 @@ impl Reconciler {
     ) -> Result<Look, ReconcileError> {
         let kinds = self.kinds.get();
         let mut findings = findings(of, &secrets.references, kinds);
+        if secrets.kept == Kept::Theirs {
+            findings.extend(taken(&[internal_reference(of)]));
+        }
         let wanted = wanted(of);
         let facts = Facts {
             secrets: secrets.references.fingerprints(&wanted),
@@ -248,7 +253,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Makes the shared secret, or takes the next step of its rotation. Whether anything was written.
+    /// Makes the shared secret, mends it, or takes the next step of its rotation. Whether anything was written.
     async fn rotate(
         &self,
         of: &PresenceCluster,
@@ -257,18 +262,25 @@ impl Reconciler {
         memory: &mut Memory,
     ) -> Result<bool, WriteError> {
         let wish = of.annotations().get(ROTATE).map(String::as_str);
-        let Some(next) = rotate::next(secrets.shared.as_ref(), wish, settled, fresh) else {
-            return Ok(false);
+        let (saved, version) = match &secrets.kept {
+            Kept::Theirs => return Ok(false),
+            Kept::Damaged(version) => (secrets.shared.clone(), version.clone()),
+            Kept::Whole(version) => (None, version.clone()),
+            Kept::Absent => (None, None),
         };
-        let secret = internal(of, &next, secrets.shared_version.clone());
+        let is_damaged = saved.is_some();
+        let next = saved.or_else(|| rotate::next(secrets.shared.as_ref(), wish, settled, fresh));
+        let Some(next) = next else { return Ok(false) };
+        let secret = internal(of, &next, version);
         // Whatever comes of it, what is there is read anew.
         memory.secrets = None;
         self.writer.secret(&of.namespace().unwrap_or_default(), &secret).await?;
-        tracing::info!(
-            namespace = of.namespace(),
-            name = secret.metadata.name,
-            "the shared secret was written"
-        );
+        let (namespace, name) = (of.namespace(), secret.metadata.name);
+        if is_damaged {
+            tracing::warn!(namespace, name, "the shared secret was damaged, and is mended");
+        } else {
+            tracing::info!(namespace, name, "the shared secret was written");
+        }
         Ok(true)
     }
 }
@@ -305,6 +317,11 @@ fn internal(of: &PresenceCluster, shared: &Shared, version: Option<String>) -> S
     secret.metadata.owner_references = of.controller_owner_ref(&()).map(|owner| vec![owner]);
     secret.metadata.resource_version = version;
     secret
+}
+
+fn internal_reference(of: &PresenceCluster) -> ObjectRef {
+    let name = names::internal_secret(&of.name_any());
+    ObjectRef { api_version: "v1".to_owned(), kind: "Secret".to_owned(), name }
 }
 
 /// 256 random bits, in hex.

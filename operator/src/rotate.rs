@@ -1,6 +1,9 @@
 //! The shared secret of the admin API: made once, and rotated so that no two pods ever refuse each other. Pure; what is
 //! secret here is never printed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,6 +20,11 @@ pub const PHASE: &str = "presence.rs/rotation";
 pub const SECRET: &str = "secret";
 /// What they take as well.
 pub const ACCEPTED: &str = "accepted";
+
+/// What [`PHASE`] holds.
+const STEADY: &str = "Steady";
+const OFFERED: &str = "Offered";
+const SAID: &str = "Said";
 
 /// What the server takes as a secret.
 const MIN_BYTES: usize = 16;
@@ -66,22 +74,41 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// None where it has no secret that the server would take.
+    /// What can be saved of it, be it whole or damaged. None where it has no word that the server would take.
+    ///
+    /// Of two words one may be lost. While all is steady, either is the other; while it is rotated, what is left is what the
+    /// most pods take. A wish that this cuts short, or of which nobody can tell how far it was, stands: it is begun anew.
     pub fn read(of: &Secret) -> Option<Self> {
-        let data = |key: &str| {
+        let word = |key: &str| {
             let bytes = &of.data.as_ref()?.get(key)?.0;
             Word::new(std::str::from_utf8(bytes).ok()?)
         };
         let annotation = |key: &str| of.metadata.annotations.as_ref()?.get(key).cloned();
-        let phase = match (annotation(PHASE).as_deref(), data(ACCEPTED)) {
-            (Some("Offered"), Some(next)) => Phase::Offered { next },
-            (Some("Said"), Some(former)) => Phase::Said { former },
-            // A phase without its other secret is over: what all say is still taken by all.
-            _ => Phase::Steady,
+        let secret = word(SECRET);
+        let other = word(ACCEPTED).filter(|other| Some(other) != secret.as_ref());
+        let told = annotation(PHASE);
+        let (secret, phase, is_granted) = match (secret, other, told.as_deref()) {
+            (Some(secret), Some(next), Some(OFFERED)) => (secret, Phase::Offered { next }, true),
+            (Some(secret), Some(former), Some(SAID)) => (secret, Phase::Said { former }, true),
+            // A word that is not ours is taken by nobody.
+            (Some(secret), _, Some(STEADY)) => (secret, Phase::Steady, true),
+            // Lost is the one that was offered, or the former one: what all say is still taken by all.
+            (Some(secret), None, told) => (secret, Phase::Steady, told == Some(SAID)),
+            // Either may be said somewhere: both are taken until all is settled.
+            (Some(secret), Some(former), _) => (secret, Phase::Said { former }, false),
+            (None, Some(left), told) => (left, Phase::Steady, matches!(told, Some(STEADY | OFFERED))),
+            (None, None, _) => return None,
         };
-        // One that lost the secret it offered was for nothing: it is wished for still.
-        let lost = annotation(PHASE).as_deref() == Some("Offered") && phase == Phase::Steady;
-        Some(Self { secret: data(SECRET)?, phase, rotated: annotation(ROTATED).filter(|_| !lost) })
+        Some(Self { secret, phase, rotated: annotation(ROTATED).filter(|_| is_granted) })
+    }
+
+    /// Whether the Secret holds just this. One that does not is to be written again at once: pods mount both keys, and one
+    /// that starts without them does not come up, so that nothing would ever be settled.
+    pub fn is_held_by(&self, of: &Secret) -> bool {
+        let ours = self.annotations();
+        let theirs = of.metadata.annotations.as_ref();
+        let is_so = |key: &str| theirs.and_then(|all| all.get(key)) == ours.get(key);
+        of.data.as_ref() == Some(&self.data()) && is_so(PHASE) && is_so(ROTATED)
     }
 
     /// What the operator says to pods, in every phase.
@@ -111,9 +138,9 @@ impl Shared {
     /// The annotations of ours on `NAME-internal`: one that is not in it is to go.
     pub fn annotations(&self) -> BTreeMap<String, String> {
         let phase = match self.phase {
-            Phase::Steady => "Steady",
-            Phase::Offered { .. } => "Offered",
-            Phase::Said { .. } => "Said",
+            Phase::Steady => STEADY,
+            Phase::Offered { .. } => OFFERED,
+            Phase::Said { .. } => SAID,
         };
         let mut annotations = BTreeMap::from([(PHASE.to_owned(), phase.to_owned())]);
         annotations.extend(self.rotated.clone().map(|value| (ROTATED.to_owned(), value)));
@@ -131,8 +158,8 @@ impl Shared {
 /// [`ROTATE`] holds; `settled`: the plan that was made with `current` is [`crate::plan::Stage::Settled`], so one revision
 /// serves, whole, and every pod has what `current` says; `fresh` makes a random word of 32 characters or more.
 ///
-/// A Secret that is absent or unusable is made anew at once. Its former content is lost, so pods of the former revision
-/// refuse those of the new one until they are replaced.
+/// A Secret that is absent, or of which nothing can be saved, is made anew at once. Its former content is lost, so pods of the
+/// former revision refuse those of the new one until they are replaced. A damaged one is mended first ([`Shared::is_held_by`]).
 pub fn next(
     current: Option<&Shared>,
     wish: Option<&str>,
@@ -157,99 +184,5 @@ pub fn next(
             ..next
         }),
         Phase::Said { .. } => Some(Shared { phase: Phase::Steady, ..next }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn word(text: &str) -> Word {
-        Word::new(format!("{text}-0123456789abcdef")).unwrap()
-    }
-
-    fn secret(of: &Shared) -> Secret {
-        let mut secret = Secret { data: Some(of.data()), ..Secret::default() };
-        secret.metadata.annotations = Some(of.annotations());
-        secret
-    }
-
-    /// What a pod of this phase says, and whether one of the other takes it.
-    fn understand(one: &Shared, other: &Shared) -> bool {
-        let takes = |of: &Shared, said: &Word| of.secret() == said || of.accepted() == Some(said);
-        takes(one, other.secret()) && takes(other, one.secret())
-    }
-
-    #[test]
-    fn it_is_made_once() {
-        let made = next(None, Some("first"), false, || word("a")).unwrap();
-        assert_eq!(Shared::read(&secret(&made)), Some(made.clone()));
-        assert_eq!(next(Some(&made), Some("first"), true, || unreachable!()), None);
-        assert_eq!(next(Some(&made), None, true, || unreachable!()), None);
-    }
-
-    #[test]
-    fn a_rotation_takes_three_steps_and_no_two_neighbours_refuse_each_other() {
-        let mut shared = next(None, None, false, || word("a")).unwrap();
-        let mut prints = vec![shared.fingerprint()];
-        for step in 0..3 {
-            assert_eq!(
-                next(Some(&shared), Some("monday"), false, || unreachable!()),
-                None,
-                "not before all is settled"
-            );
-            let then = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
-            assert!(understand(&shared, &then), "step {step}");
-            assert!(then.data().contains_key(SECRET) && then.data().contains_key(ACCEPTED), "step {step}");
-            shared = Shared::read(&secret(&then)).unwrap();
-            assert_eq!(shared, then);
-            prints.push(shared.fingerprint());
-        }
-        assert_eq!((shared.secret(), shared.accepted(), shared.is_rotating()), (&word("b"), None, false));
-        assert_eq!(next(Some(&shared), Some("monday"), true, || unreachable!()), None, "once is enough");
-        prints.sort();
-        prints.dedup();
-        assert_eq!(prints.len(), 4, "each step is a revision");
-        assert!(next(Some(&shared), Some("tuesday"), true, || word("c")).unwrap().is_rotating());
-    }
-
-    #[test]
-    fn a_wish_during_a_rotation_waits_for_its_end() {
-        let shared = next(None, None, false, || word("a")).unwrap();
-        let offered = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
-        let said = next(Some(&offered), Some("tuesday"), true, || unreachable!()).unwrap();
-        let done = next(Some(&said), Some("tuesday"), true, || unreachable!()).unwrap();
-        assert_eq!((done.secret(), done.accepted()), (&word("b"), None));
-        assert_eq!(
-            next(Some(&done), Some("tuesday"), true, || word("c")).unwrap().accepted(),
-            Some(&word("c"))
-        );
-    }
-
-    #[test]
-    fn what_the_server_would_refuse_is_made_anew_and_a_lost_second_secret_ends_the_rotation() {
-        let shared = next(None, None, false, || word("a")).unwrap();
-        let offered = next(Some(&shared), Some("monday"), true, || word("b")).unwrap();
-        for broken in ["", "short", "with a space in it, and long", "non-ascii-\u{e9}-0123456789"] {
-            let mut with = secret(&offered);
-            with.data.as_mut().unwrap().insert(SECRET.into(), ByteString(broken.as_bytes().to_vec()));
-            assert_eq!(Shared::read(&with), None, "{broken}");
-            let mut with = secret(&offered);
-            with.data.as_mut().unwrap().insert(ACCEPTED.into(), ByteString(broken.as_bytes().to_vec()));
-            let read = Shared::read(&with).unwrap();
-            assert_eq!((read.is_rotating(), read.secret()), (false, &word("a")));
-            assert!(
-                next(Some(&read), Some("monday"), true, || word("c")).unwrap().is_rotating(),
-                "and is begun anew"
-            );
-        }
-        assert_eq!(Shared::read(&Secret::default()), None);
-    }
-
-    #[test]
-    fn it_is_never_printed() {
-        let shared = next(None, None, false, || word("hunter2")).unwrap();
-        assert!(!format!("{shared:?}").contains("hunter2"));
-        assert!(!shared.annotations().values().any(|value| value.contains("hunter2")));
     }
 }
