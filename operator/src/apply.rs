@@ -330,6 +330,11 @@ fn failure(name: &ObjectRef, verb: &str, error: kube::Error) -> WriteError {
 }
 
 impl WriteError {
+    /// What is applied is made where it is not there: the API server answers so only of a kind that it does not know.
+    pub fn is_of_no_such_kind(&self) -> bool {
+        matches!(self, Self::Failed { source, .. } if is_code(source, 404))
+    }
+
     /// In one line, for the status: only where somebody has to act.
     pub fn refusal(&self) -> Option<String> {
         matches!(self, Self::Refused { .. }).then(|| chain(self))

@@ -81,6 +81,16 @@ impl Caches {
         write(&self.behind).remove(&(kind.resource.kind.clone(), scope.clone()));
     }
 
+    /// The cluster knows the kind no more: of its objects none is left, and nothing is waited for.
+    pub fn forget(&self, resource: &ApiResource) {
+        write(&self.behind).retain(|(kind, _)| *kind != resource.kind);
+        let mut owned = write(&self.owned);
+        for objects in owned.values_mut() {
+            objects.retain(|name, _| name.kind != resource.kind || name.api_version != resource.api_version);
+        }
+        owned.retain(|_, objects| !objects.is_empty());
+    }
+
     /// The kinds that have not been seen whole.
     pub fn behind(&self) -> Vec<String> {
         read(&self.behind).iter().map(|(kind, _)| kind.clone()).collect()
@@ -265,6 +275,19 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(value(&found[0].1), wanted);
         assert!(caches.of(&Key { name: "other".to_owned(), ..key }).is_empty());
+    }
+
+    #[test]
+    fn of_a_kind_that_is_gone_nothing_is_left_and_nothing_awaited() {
+        let (caches, queue, scope) = (Caches::default(), Queue::default(), None);
+        let kind = kind(Keep::Whole);
+        let key = Key { namespace: "n".to_owned(), name: "school".to_owned() };
+        caches.hear((&kind, &scope), &mut Listing::default(), Event::Apply(deployment("7", 3, 2)), &queue);
+        caches.expect(&kind, &scope);
+        caches.forget(&ApiResource::erase::<k8s_openapi::api::batch::v1::Job>(&()));
+        assert_eq!((caches.of(&key).len(), caches.behind().len()), (1, 1), "another kind");
+        caches.forget(&kind.resource);
+        assert_eq!((caches.of(&key).len(), caches.behind().len()), (0, 0));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 
 use crate::{
     apply::{WriteError, Writer},
-    crd::{ConditionType, PresenceCluster, PresenceClusterStatus},
+    crd::{ConditionType, PresenceCluster, PresenceClusterStatus, Reason},
     desired::{self, Desired, names},
     events::Events,
     facts::Facts,
@@ -101,10 +101,16 @@ impl Reconciler {
             secrets = self.fetcher.secrets(of, memory).await?;
         }
         let look = self.see(key, of, &secrets, memory).await?;
+        if look.findings.iter().any(|finding| finding.reason == Reason::KindNotFound) {
+            self.kinds.missed();
+        }
         let applied = match made {
             Ok(_) => self.apply(key, of, &look, memory).await,
             Err(error) => Err(error),
         };
+        if applied.as_ref().is_err_and(WriteError::is_of_no_such_kind) {
+            self.kinds.missed();
+        }
         let refused = applied.as_ref().err().and_then(WriteError::refusal);
         self.tell(of, &look, refused.as_deref(), memory).await?;
         applied?;

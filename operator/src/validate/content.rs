@@ -69,7 +69,8 @@ pub fn judge(purpose: Purpose, salt: &[u8], bytes: &[u8]) -> Result<Judged, Unus
     match purpose {
         Purpose::DatabaseUrl => locate(&mut judged, text, &["postgres", "postgresql"], 5432)?,
         Purpose::RedisUrl => locate(&mut judged, text, &["redis", "rediss"], 6379)?,
-        Purpose::Word => {}
+        // Of a registry's, it is the Secret's type that says what it is: see `registry`.
+        Purpose::Word | Purpose::Registry => {}
         Purpose::NatsCredentials => nats_credentials(text)?,
         Purpose::Authority => authority(bytes)?,
         Purpose::Certificate | Purpose::ServedCertificate => certificate(bytes)?,
@@ -77,8 +78,6 @@ pub fn judge(purpose: Purpose, salt: &[u8], bytes: &[u8]) -> Result<Judged, Unus
             PrivateKeyDer::from_pem_slice(bytes).map_err(|_| Unusable::Format)?;
         }
         Purpose::PublicKeys => public_keys(text)?,
-        // By the Secret's type, and not by a key alone: see `registry`.
-        Purpose::Registry => {}
     }
     Ok(judged)
 }
