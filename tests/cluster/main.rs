@@ -4,6 +4,7 @@
 mod crashing;
 mod deleting;
 mod electing;
+mod foreign;
 mod installing;
 mod nodes;
 mod references;

@@ -28,7 +28,8 @@ fn blocking() -> Vec<Row> {
     let ingress = json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": { "name": NAME },
         "spec": { "defaultBackend": { "service": { "name": "theirs", "port": { "number": 80 } } } } });
     let route = json!({ "route": { "ingress": { "host": "school.example" } } });
-    let gateway = json!({ "route": { "gateway": { "name": "edge", "hostnames": ["school.example"] } } });
+    let pull = |name: &str| json!({ "image": { "pullSecrets": [name] } });
+    let none = || json!({ "image": { "pullSecrets": null } });
     let nowhere = json!({ "redis": { "urlSecret": { "name": "elsewhere", "key": "url" } } });
     let back = json!({ "redis": { "urlSecret": { "name": SECRET, "key": "redis-url" } } });
     let issuer = |key: &str| {
@@ -43,7 +44,8 @@ fn blocking() -> Vec<Row> {
         Row(Fault::Key("jwks.json", Some("{}")), "SecretInvalid", "jwks.json"),
         Row(Fault::Spec(nowhere, back), "SecretNotFound", "elsewhere"),
         Row(Fault::Spec(issuer("nothing"), issuer("jwks.json")), "SecretKeyNotFound", "nothing"),
-        Row(Fault::Spec(gateway, json!({ "route": null })), "KindNotFound", "HTTPRoute"),
+        Row(Fault::Spec(pull("elsewhere"), none()), "SecretNotFound", "spec.image.pullSecrets[0]"),
+        Row(Fault::Spec(pull(SECRET), none()), "SecretInvalid", "kubernetes.io/dockerconfigjson"),
         Row(Fault::Stranger(ingress, route, json!({ "route": null })), "NameTaken", "Ingress school"),
     ]
 }
@@ -60,9 +62,51 @@ async fn what_is_missing_is_named_and_nothing_is_changed_until_it_is_there() -> 
             let now = place.pods(NAME).await?;
             ensure!(now == pods, "{} of {}: pods were {pods:?} and are {now:?}", row.1, row.2);
         }
-        Ok(())
+        a_damaged_shared_secret_is_mended(place).await?;
+        let now = place.pods(NAME).await?;
+        ensure!(now == pods, "the shared secret: pods were {pods:?} and are {now:?}");
+        one_to_pull_with_is_waited_for(place).await
     })
     .await
+}
+
+/// What no spec refers to, and pods mount all the same.
+async fn a_damaged_shared_secret_is_mended(place: &Place) -> Result<()> {
+    let name = &format!("{NAME}-internal");
+    let whole = place.get(Kind::Secret, name).await?.data["data"].clone();
+    let garbage = json!({ "secret": "Z2FyYmFnZQ==", "more": "" });
+    for damage in [json!({ "accepted": null }), garbage] {
+        place.merge(Kind::Secret, name, &json!({ "data": damage })).await?;
+        look_again(place).await?;
+        let what = format!("the shared secret to be mended of {damage}");
+        place
+            .kube
+            .eventually(&what, async || {
+                // Neither is shown: a failure is read by more people than a Secret.
+                let now = place.get(Kind::Secret, name).await?;
+                ensure!(now.data["data"] == whole, "it is not what it was");
+                Ok(())
+            })
+            .await?;
+        place.expect_settled(NAME).await?;
+    }
+    Ok(())
+}
+
+/// No pod is begun without it, and no kubelet has to try again later.
+async fn one_to_pull_with_is_waited_for(place: &Place) -> Result<()> {
+    let former = place.pods(NAME).await?;
+    change(place, &json!({ "image": { "pullSecrets": ["registry"] } })).await?;
+    place.expect(NAME, "Degraded", "True", "SecretNotFound").await?;
+    ensure!(place.pods(NAME).await? == former, "a pod was begun that cannot be pulled");
+    let (server, user) = ("--docker-server=registry.example", "--docker-username=somebody");
+    let create = ["-n", &place.namespace, "create", "secret", "docker-registry", "registry", server, user];
+    place.kube.kubectl(&[&create[..], &["--docker-password=something"]].concat()).await?;
+    place.expect_settled(NAME).await?;
+    let pods = place.list(Kind::Pod, "app.kubernetes.io/component=server").await?;
+    let pulls = pods.iter().any(|pod| pod.data["spec"]["imagePullSecrets"][0]["name"] == "registry");
+    ensure!(pulls, "no pod is told of it");
+    Ok(())
 }
 
 /// A new revision that does not come up: the former one serves on.
@@ -181,7 +225,7 @@ async fn change(place: &Place, spec: &Value) -> Result<()> {
 }
 
 /// There is an Event with this reason, and it names what it is about.
-async fn told(place: &Place, reason: &str, named: &str) -> Result<()> {
+pub(super) async fn told(place: &Place, reason: &str, named: &str) -> Result<()> {
     place
         .kube
         .eventually(&format!("an Event of {reason} that names {named}"), async || {

@@ -101,6 +101,11 @@ pub fn helm() -> Result<PathBuf> {
     Ok(PathBuf::from(required("PRESENCE_TEST_HELM", "the helm binary")?))
 }
 
+/// A folder of definitions of kinds that others own.
+pub fn crds() -> Result<PathBuf> {
+    Ok(PathBuf::from(required("PRESENCE_TEST_CRDS", "a folder of CustomResourceDefinitions")?))
+}
+
 /// The API server's audit log. A cluster of somebody's own has none that tests could read.
 pub fn audit_log() -> Result<PathBuf> {
     Ok(PathBuf::from(required("PRESENCE_TEST_AUDIT_LOG", "the API server's audit log")?))

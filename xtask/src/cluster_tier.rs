@@ -138,6 +138,7 @@ fn tell(workspace: &Workspace, tests: &mut Command) -> Result<()> {
     tests.env("PRESENCE_TEST_BIN", workspace.built("debug", "presence"));
     tests.env("PRESENCE_TEST_OPERATOR_BIN", workspace.built("debug", "presence-operator"));
     tests.env("PRESENCE_TEST_CACHE", tools::cache()?);
+    tests.env("PRESENCE_TEST_CRDS", tools::crds::ensure()?);
     // Each scenario has a database of its own, which psql makes.
     tests.env("PRESENCE_TEST_PG_BIN", tools::apt::postgres_bin()?);
     // For what only xtask can do to a cluster: `cluster node kill`.

@@ -5,6 +5,7 @@
 pub(crate) mod apt;
 pub(crate) mod autobahn;
 pub(crate) mod cargo_deny;
+pub(crate) mod crds;
 pub(crate) mod go;
 pub(crate) mod helm;
 pub(crate) mod kubernetes;

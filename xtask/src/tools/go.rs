@@ -74,6 +74,31 @@ pub(crate) fn installed(package: &str, release: &str, ldflags: &str) -> Result<P
     Ok(program)
 }
 
+/// The folder of a module's contents, which must be those that `sum` is of.
+pub(crate) fn module(path: &str, release: &str, sum: &str) -> Result<PathBuf> {
+    version()?;
+    println!("fetching {path} {release} with Go (once) …");
+    let mut command = go();
+    // Not from within the clone: a go.mod there would be asked.
+    command.current_dir(tools::cache()?).args(["mod", "download", "-json", &format!("{path}@{release}")]);
+    let mut said = String::new();
+    let status = process::stream(&mut command, None, |line| said.push_str(line))?;
+    contents(&said, sum).with_context(|| format!("{path} {release}: go mod download: {status}"))
+}
+
+/// What `go mod download -json` says of one module.
+fn contents(said: &str, sum: &str) -> Result<PathBuf> {
+    let said: serde_json::Value = serde_json::from_str(said).context("Go says nothing of it")?;
+    let text = |key: &str| said[key].as_str().unwrap_or_default();
+    if !text("Error").is_empty() {
+        bail!("{}", text("Error"));
+    }
+    if text("Sum") != sum || text("Dir").is_empty() {
+        bail!("its contents are not those that are pinned: {}, not {sum}", text("Sum"));
+    }
+    Ok(PathBuf::from(text("Dir")))
+}
+
 fn build(what: &str, command: &mut Command) -> Result<()> {
     println!("building {what} with Go (once; minutes where its modules are new) …");
     let started = Instant::now();
@@ -93,4 +118,20 @@ fn sources(workspace: &Workspace, package: &str) -> Result<Vec<String>> {
         .collect();
     found.sort_unstable();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_taken_only_if_its_contents_are_those_that_are_pinned() {
+        let said = r#"{"Path": "x", "Dir": "/mod/x@v1", "Sum": "h1:a="}"#;
+        assert_eq!(contents(said, "h1:a=").unwrap(), Path::new("/mod/x@v1"));
+        let other = contents(said, "h1:b=").unwrap_err().to_string();
+        assert!(other.contains("h1:a=") && other.contains("h1:b="), "{other}");
+        let failed = r#"{"Path": "x", "Error": "x requires go >= 1.27.0", "Sum": "h1:a="}"#;
+        assert!(contents(failed, "h1:a=").unwrap_err().to_string().contains("1.27"));
+        assert!(contents("", "h1:a=").is_err());
+    }
 }
