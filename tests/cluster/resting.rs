@@ -14,6 +14,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 #[tokio::test]
 async fn a_minute_of_rest_has_no_write_but_the_lease() -> Result<()> {
     scenario("rest", async |place| {
+        // Where there is none, that is said at once.
+        Audit::from_now()?;
         let release = Release::install(place, &[]).await?;
         let mut spec = place.cluster(NAME, 2)?;
         spec["spec"]["route"] = json!({ "ingress": { "host": "school.example" } });

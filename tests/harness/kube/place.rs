@@ -59,7 +59,9 @@ impl Place {
         let namespace = format!("{name}-{id}");
         let level = ["enforce", "warn", "audit"];
         let level = level.map(|mode| (format!("pod-security.kubernetes.io/{mode}"), "restricted"));
-        let labels: BTreeMap<_, _> = level.into_iter().collect();
+        // Those of scenarios that failed stay, and are found by this.
+        let mark = ("presence-tests".to_owned(), "scenario");
+        let labels: BTreeMap<_, _> = level.into_iter().chain([mark]).collect();
         let made = json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels },
         });
