@@ -82,13 +82,15 @@ fn build(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The package's own Go files, in order, relative to the clone.
+/// The package's own Go files but its tests, in order, relative to the clone.
 fn sources(workspace: &Workspace, package: &str) -> Result<Vec<String>> {
     let folder = workspace.root.join(package);
     let entries = std::fs::read_dir(&folder).with_context(|| format!("list {package}"))?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut found: Vec<String> = names
-        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "go"))
+        .filter(|name| {
+            Path::new(name).extension().is_some_and(|it| it == "go") && !name.ends_with("_test.go")
+        })
         .map(|name| format!("{package}/{name}"))
         .collect();
     found.sort_unstable();
