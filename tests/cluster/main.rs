@@ -6,6 +6,7 @@ mod deleting;
 mod electing;
 mod installing;
 mod nodes;
+mod policies;
 mod references;
 mod resting;
 mod rights;

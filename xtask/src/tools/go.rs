@@ -56,6 +56,15 @@ pub(crate) fn program(workspace: &Workspace, module: &str, name: &str, ldflags: 
     Ok(built)
 }
 
+/// The tests of a package in the clone, each with its verdict on a line. Not vetted: that would take all of Kubernetes again.
+pub(crate) fn tests(workspace: &Workspace, module: &str, name: &str) -> Result<Command> {
+    version()?;
+    let mut command = go();
+    command.current_dir(workspace.root.join(module)).args(["test", "-trimpath", "-vet=off", "-v"]);
+    command.arg(format!("./{name}"));
+    Ok(command)
+}
+
 /// The program of a package that is in a module of its own, by `go install`.
 pub(crate) fn installed(package: &str, release: &str, ldflags: &str) -> Result<PathBuf> {
     version()?;

@@ -50,6 +50,12 @@ impl Kubernetes {
     }
 }
 
+/// The tests of what makes `NetworkPolicies` count.
+pub(crate) fn tests(workspace: &Workspace) -> Result<Command> {
+    tools::apt::containerd()?; // and nft, which they ask
+    tools::go::tests(workspace, MODULE, "policies")
+}
+
 /// kubectl alone, for a cluster of somebody's own.
 pub(crate) fn kubectl(workspace: &Workspace) -> Result<PathBuf> {
     tools::go::program(workspace, MODULE, "kubectl", &ldflags(workspace)?)
