@@ -46,6 +46,10 @@ func serve() error {
 	if err := showBridged(); err != nil {
 		return err
 	}
+	// Each refusal is said, not one a second.
+	if err := os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0o644); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	keeper := newKeeper(addresses)

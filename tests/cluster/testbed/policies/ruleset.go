@@ -15,7 +15,8 @@ import (
 //   - `input` is what pods say to their node; it is judged as what leaves a pod. There is no `output`: a node always reaches
 //     its own pods, as kubelets probe them.
 //   - Nothing is assigned an IPv6 address, but neighbours on a bridge have link-local ones: nobody goes around by them.
-//   - Refused is said, not dropped: a client that waits for a timeout tells nothing more, and tests wait with it.
+//   - Refused is said, not dropped: a client that waits for a timeout tells nothing more, and tests wait with it. Not by a
+//     reset: what came over a bridge is reset around the translation of ClusterIPs, so who connected to one would not know it.
 //   - An address that no pod is known to have is dropped: it may be known by the time the packet is sent again.
 //
 // In chains of a pod, what is allowed returns, and what comes to their end is refused.
@@ -37,7 +38,6 @@ table inet policies {
     jump egress
   }
   chain refuse {
-    meta l4proto tcp reject with tcp reset
     reject with icmp type admin-prohibited
   }
 `
