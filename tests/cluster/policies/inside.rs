@@ -41,7 +41,7 @@ impl Inside {
         Ok(SocketAddr::new(self.address.parse().context("a pod has an address")?, port))
     }
 
-    /// Whether a connection is taken there. One that is refused says so; anything else is a fault.
+    /// Whether a connection is taken there. What a policy refuses is prohibited, which is not what a closed port answers, or nobody.
     pub(crate) fn reaches(&self, to: SocketAddr) -> Result<bool> {
         let target = format!("TCP:{to},connect-timeout=10");
         let output = self.socat(&["-u", "/dev/null", &target]).output().context("run socat")?;
@@ -99,8 +99,8 @@ fn verdict(output: &Output) -> Result<bool> {
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.success() {
         true => Ok(true),
-        false if said.contains("Connection refused") => Ok(false),
-        false => bail!("neither taken nor refused: {said}"),
+        false if said.contains("No route to host") => Ok(false),
+        false => bail!("neither taken nor prohibited: {said}"),
     }
 }
 
