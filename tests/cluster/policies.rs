@@ -124,7 +124,10 @@ async fn pods_reach_what_they_stand_on_and_nothing_else() -> Result<()> {
         expect(place, &ways).await?;
         for pod in [&pods[0], &migration, &operator] {
             let what = format!("{} to resolve a name", pod.name);
-            let resolves = async || Ok(ensure!(pod.resolves(DNS)?, "there is no answer"));
+            let resolves = async || {
+                ensure!(pod.resolves(DNS)?, "there is no answer");
+                Ok(())
+            };
             place.kube.eventually(&what, resolves).await?;
         }
 
