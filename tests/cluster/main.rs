@@ -7,6 +7,7 @@ mod electing;
 mod foreign;
 mod installing;
 mod nodes;
+mod policies;
 mod references;
 mod resting;
 mod rights;

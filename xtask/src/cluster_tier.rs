@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,6 +20,9 @@ use crate::{charts, process, tiers, tools};
 const TARGET: &str = "cluster";
 const NAMESPACE: &str = "presence-backing";
 const KUBECONFIG: &str = "PRESENCE_TEST_KUBECONFIG";
+
+/// With a cold cache, what they are built of is compiled first.
+const TESTBED_WITHIN: Duration = Duration::from_mins(15);
 
 /// Scenarios mostly wait for pods; more of them at a time would wait for each other's.
 const THREADS: &str = "3";
@@ -39,10 +43,28 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Tally {
     if filter.is_empty() || filter.iter().any(|part| "lint".contains(part.as_str())) {
         tally.add(tiers::settle("the linters", charts::lint(workspace)));
     }
-    if filter != ["lint"] {
+    if filter.is_empty() || filter.iter().any(|part| "testbed".contains(part.as_str())) {
+        tally.add(tiers::settle("the test cluster's own tests", testbed(workspace)));
+    }
+    if filter != ["lint"] && filter != ["testbed"] {
         tally.add(tiers::settle(TARGET, tests(workspace, filter)));
     }
     tally
+}
+
+/// In Go, by its own harness.
+fn testbed(workspace: &Workspace) -> Result<Tally> {
+    let (mut tally, mut tests) = (Tally::default(), tools::kubernetes::tests(workspace)?);
+    let status = process::stream(&mut tests, Some(TESTBED_WITHIN), |line| match line {
+        passed if passed.starts_with("--- PASS: ") => tally.passed += 1,
+        failed if failed.starts_with("--- FAIL: ") => tally.failed += 1,
+        starts if starts.starts_with("=== ") => (),
+        other => println!("{other}"),
+    })?;
+    if !status.success() && tally.failed == 0 {
+        tally.failed = 1; // it was not even built
+    }
+    Ok(tally)
 }
 
 fn tests(workspace: &Workspace, filter: &[String]) -> Result<Tally> {

@@ -149,10 +149,24 @@ pub struct NetworkPolicy {
     /// Where PostgreSQL, NATS, Redis, issuers and collectors are. When empty: anywhere, on their ports.
     #[schemars(length(max = 32), transform = foreign::peers)]
     pub backing: Vec<NetworkPolicyPeer>,
+    /// Their ports, where a Service maps its own to others of its pods: what is let through is the pod's. Beside those of the
+    /// URLs, which are known.
+    #[schemars(
+        length(max = 32),
+        inner(range(min = 1, max = 65535)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub backing_ports: Vec<i32>,
 }
 
 impl Default for NetworkPolicy {
     fn default() -> Self {
-        Self { enabled: true, clients: Vec::new(), monitoring: Vec::new(), backing: Vec::new() }
+        Self {
+            enabled: true,
+            clients: Vec::new(),
+            monitoring: Vec::new(),
+            backing: Vec::new(),
+            backing_ports: Vec::new(),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The ports of what presence stands on, from the URLs of the spec and what is known of those in Secrets.
+//! The ports of what presence stands on, from the URLs of the spec and what is known of those in Secrets. Where such a URL is that
+//! of a Service, a policy sees the port of the pod behind it, which only who writes the spec can know.
 
 use std::collections::BTreeSet;
 
@@ -20,14 +21,16 @@ pub(super) fn of_servers(spec: &PresenceClusterSpec, facts: &Facts) -> BTreeSet<
         .filter_map(|url| Url::parse(url).ok()?.port_or_known_default());
     let redis = spec.redis.as_ref().map(|_| facts.ports.redis.unwrap_or(REDIS));
     let database = facts.ports.database.unwrap_or(POSTGRESQL);
-    nats.chain(web).chain(redis).chain([database]).map(i32::from).collect()
+    let known = nats.chain(web).chain(redis).chain([database]).map(i32::from);
+    known.chain(spec.network_policy.backing_ports.iter().copied()).collect()
 }
 
-pub(super) fn of_migrations(spec: &PresenceClusterSpec, facts: &Facts) -> i32 {
+pub(super) fn of_migrations(spec: &PresenceClusterSpec, facts: &Facts) -> BTreeSet<i32> {
     let own = spec.database.migration_url_secret.as_ref().and(facts.ports.migration);
     let port = match &spec.database.migration_url_secret {
         Some(_) => own,
         None => facts.ports.database,
     };
-    port.unwrap_or(POSTGRESQL).into()
+    let known = i32::from(port.unwrap_or(POSTGRESQL));
+    spec.network_policy.backing_ports.iter().copied().chain([known]).collect()
 }

@@ -1,6 +1,6 @@
 //! Who may speak to the pods, and to whom they may. A policy that names both directions denies all that it does not list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -73,7 +73,7 @@ fn of_revision(owner: Owner<'_>, facts: &Facts, revision: &Revision) -> NetworkP
 fn of_migrations(owner: Owner<'_>, facts: &Facts) -> NetworkPolicy {
     let backing = &owner.of.spec.network_policy.backing;
     let database = destinations::of_migrations(&owner.of.spec, facts);
-    let egress = vec![dns(), to(anybody_or(backing), BTreeSet::from([database]))];
+    let egress = vec![dns(), to(anybody_or(backing), database)];
     policy(owner, format!("{}-migrate", owner.name), Component::Migration, (None, egress))
 }
 

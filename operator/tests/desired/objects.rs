@@ -182,6 +182,18 @@ fn policies_let_through_what_is_needed() {
     assert_eq!(ports(migrations["egress"].as_array().unwrap().last().unwrap()), [5433]);
 }
 
+/// A Service's port is in the URL, that of its pods is not.
+#[test]
+fn policies_let_through_ports_that_no_url_has() {
+    let mut of = resource(FULL);
+    of.spec.network_policy.backing_ports = vec![8443, 4222];
+    let full = desired(&of);
+    let ours = &of_revision(&full)["egress"][0];
+    assert_eq!(ports(ours), [443, 4222, 4223, 4318, 6380, 6432, 8443, 9000]);
+    let migrations = &find(&full, "NetworkPolicy", "academy-migrate")["spec"];
+    assert_eq!(ports(migrations["egress"].as_array().unwrap().last().unwrap()), [4222, 5433, 8443]);
+}
+
 #[test]
 fn unless_it_is_said_clients_are_anybody_and_metrics_are_for_the_cluster() {
     let of = resource(SMALLEST);

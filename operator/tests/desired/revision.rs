@@ -44,6 +44,7 @@ fn changes() -> Vec<(&'static str, Value, bool)> {
         ("/disruptionBudget/maxUnavailable", json!(3), false),
         ("/networkPolicy/enabled", json!(false), false),
         ("/networkPolicy/backing", json!([]), false),
+        ("/networkPolicy/backingPorts", json!([8443]), false),
         ("/monitoring/interval", json!("1m"), false),
         ("/monitoring/labels/release", json!("other"), false),
         ("/monitoring/podMonitor", json!(false), false),

@@ -3,8 +3,8 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::layout::{State, clusters, node_name};
 use super::plan::{Publication, Wish};
 use super::{Cluster, settings};
 use crate::process;
+use crate::tools::apt::CNI_PLUGINS;
 use crate::tools::kubernetes::Kubernetes;
 
 /// What a new cluster is to be.
@@ -123,7 +124,7 @@ fn write_files(order: &Order, state: &State, tools: &Kubernetes, programs: &Valu
     let identities = settings::identities(&nodes);
     make_keys(&tools.machines, state, &identities)?;
     write(&state.etc("audit-policy.yaml"), settings::AUDIT_POLICY)?;
-    write(&state.etc("coredns.json"), &settings::coredns().to_string())?;
+    write(&state.etc("first.json"), &settings::first_objects().to_string())?;
     for identity in identities.as_array().into_iter().flatten() {
         let who = identity["name"].as_str().unwrap_or_default();
         write(&state.kubeconfig_of(who), &settings::kubeconfig(state, who).to_string())?;
@@ -131,14 +132,28 @@ fn write_files(order: &Order, state: &State, tools: &Kubernetes, programs: &Valu
     for (sysctl, value) in settings::PRETENDED {
         write(&state.etc("sysctl").join(sysctl), value)?;
     }
+    let plugins = gather_plugins(state, tools)?;
     for (index, node) in (1..=order.nodes).zip(&nodes) {
         let etc = state.etc(node);
-        write(&etc.join("containerd.toml"), &settings::containerd(&etc.join("cni")))?;
+        write(&etc.join("containerd.toml"), &settings::containerd(&etc.join("cni"), &plugins))?;
         write(&etc.join("cni/10-bridge.conflist"), &settings::cni(index).to_string())?;
         write(&etc.join("kubelet.json"), &settings::kubelet(state, node).to_string())?;
     }
     let wish = Wish { state, tools, nodes: order.nodes, publish: &order.publish };
     write(&state.plan(), &format!("{:#}", wish.plan()))
+}
+
+/// containerd looks for all plugins in one folder; Debian has most of them in its own.
+fn gather_plugins(state: &State, tools: &Kubernetes) -> Result<PathBuf> {
+    let folder = state.etc("plugins");
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let debian = settings::PLUGINS.map(|name| (Path::new(CNI_PLUGINS).join(name), name));
+    for (program, name) in debian.into_iter().chain([(tools.policies.clone(), "policies")]) {
+        let link = folder.join(name);
+        symlink(&program, &link)
+            .with_context(|| format!("link {} to {}", link.display(), program.display()))?;
+    }
+    Ok(folder)
 }
 
 fn make_keys(machines: &Path, state: &State, identities: &Value) -> Result<()> {
@@ -221,7 +236,7 @@ fn wait_until_it_serves(cluster: &Cluster, supervisor: &mut Supervisor, nodes: u
         Ok(process::probe(cluster.kubectl()?.args(args)).is_some_and(|said| enough(&said)))
     };
     supervisor.until("the API server", || asks(&["get", "--raw=/readyz"], &|_| true))?;
-    let manifest = cluster.state.etc("coredns.json").display().to_string();
+    let manifest = cluster.state.etc("first.json").display().to_string();
     let apply = ["apply", "--server-side", "--filename", &manifest];
     supervisor.until("DNS is asked for", || asks(&apply, &|_| true))?;
     let ready = "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";

@@ -39,7 +39,7 @@ impl Wish<'_> {
     fn service(&self, name: &str, args: Vec<String>) -> Value {
         let mut words = vec![self.tools.components.display().to_string(), name.to_owned()];
         words.extend(args);
-        json!({"service": {"name": name, "argv": words}})
+        service(name, &words)
     }
 
     fn kubeconfig(&self, who: &str) -> String {
@@ -163,6 +163,7 @@ impl Wish<'_> {
         steps.extend(self.tools.images.iter().map(
             |archive| json!({"run": [self.tools.ctr, "--namespace", "k8s.io", "images", "import", archive]}),
         ));
+        steps.push(self.policies(index));
         steps.push(self.service(
             "kubelet",
             vec![
@@ -179,6 +180,17 @@ impl Wish<'_> {
         })
     }
 
+    /// Before the kubelet: pods get their network from both.
+    fn policies(&self, index: u8) -> Value {
+        let words = [
+            self.tools.policies.display().to_string(),
+            self.kubeconfig("policies"),
+            format!("--node={}", node_name(index)),
+            format!("--pods={}", pods_of(index)),
+        ];
+        service("policies", &words)
+    }
+
     /// `/run` ends with the machine; the other two are its disk. Nothing else of the host is written to.
     fn mounts(&self, machine: &str) -> Vec<Value> {
         vec![
@@ -187,6 +199,10 @@ impl Wish<'_> {
             json!({"to": "/var/log", "from": self.state.disk(machine, "log")}),
         ]
     }
+}
+
+fn service(name: &str, words: &[String]) -> Value {
+    json!({"service": {"name": name, "argv": words}})
 }
 
 fn route_to_pods(index: u8) -> Value {
@@ -204,6 +220,7 @@ mod tests {
         let tools = Kubernetes {
             components: "/k".into(),
             machines: "/m".into(),
+            policies: "/p".into(),
             kubectl: "/c".into(),
             images: vec!["/i.tar".into()],
             containerd: "/containerd".into(),

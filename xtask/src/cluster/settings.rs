@@ -5,7 +5,6 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::layout::{API_PORT, API_SERVER, API_SERVICE, DNS_SERVICE, State, pods_of};
-use crate::tools::apt::CNI_PLUGINS;
 use crate::tools::kubernetes::{COREDNS_IMAGE, PAUSE_IMAGE};
 
 /// Every request when it has been answered, and a watch when it begins, too: who, what, with which outcome. No bodies, so
@@ -29,12 +28,16 @@ pub(crate) const PRETENDED: [(&str, &str); 6] = [
     ("kernel/keys/root_maxbytes", "25000000"),
 ];
 
+/// Who makes NetworkPolicies count; `first_objects` has its rights.
+const POLICIES: &str = "system:policies";
+
 /// Whoever needs a certificate: file, user, groups. The API server's and those of nodes are beside them.
-const USERS: [(&str, &str, &[&str]); 5] = [
+const USERS: [(&str, &str, &[&str]); 6] = [
     ("admin", "admin", &["system:masters"]),
     ("controller-manager", "system:kube-controller-manager", &[]),
     ("scheduler", "system:kube-scheduler", &[]),
     ("proxy", "system:kube-proxy", &[]),
+    ("policies", POLICIES, &[]),
     // The API server, as the kubelets see it.
     ("kubelet-client", "kube-apiserver-kubelet-client", &["system:masters"]),
 ];
@@ -73,7 +76,7 @@ pub(crate) fn kubeconfig(state: &State, who: &str) -> Value {
 }
 
 /// Without `CAP_SYS_RESOURCE` no process may be made less likely to be killed than we are: hence `restrict_oom_score_adj`.
-pub(crate) fn containerd(cni: &Path) -> String {
+pub(crate) fn containerd(cni: &Path, plugins: &Path) -> String {
     format!(
         r#"version = 2
 root = "/var/lib/containerd"
@@ -86,21 +89,26 @@ state = "/run/containerd"
   sandbox_image = "{PAUSE_IMAGE}"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{CNI_PLUGINS}"
+    bin_dir = "{}"
     conf_dir = "{}"
 "#,
+        plugins.display(),
         cni.display()
     )
 }
 
-/// One bridge per node; hairpin, so that a pod reaches itself through its Service.
+/// Of the machine's plugins, those that are called; the last one of a pod's is our own.
+pub(crate) const PLUGINS: [&str; 3] = ["bridge", "host-local", "loopback"];
+
+/// One bridge per node; hairpin, so that a pod reaches itself through its Service. Then `policies` waits until the pod's
+/// address is one that it judges.
 pub(crate) fn cni(index: u8) -> Value {
     json!({"cniVersion": "1.0.0", "name": "pods", "plugins": [{
         "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": pods_of(index)}]], "routes": [{"dst": "0.0.0.0/0"}],
                  // Forgotten at a power loss, like the pods that had the addresses.
                  "dataDir": "/run/cni"},
-    }]})
+    }, {"type": "policies"}]})
 }
 
 pub(crate) fn kubelet(state: &State, node: &str) -> Value {
@@ -145,27 +153,48 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
 }
 ";
 
+/// What a cluster is given as soon as it answers. Rights come first: no pod starts without those of `policies`.
+pub(crate) fn first_objects() -> Value {
+    let items: Vec<Value> = policies().into_iter().chain(coredns()).collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn may_watch(group: &str, resources: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]})
+}
+
+fn policies() -> [Value; 2] {
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    [
+        json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": {"name": POLICIES},
+         "rules": [may_watch("", &["pods", "namespaces"]), may_watch("networking.k8s.io", &["networkpolicies"])]}),
+        json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": POLICIES},
+         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": POLICIES},
+         "subjects": [{"apiGroup": RBAC, "kind": "User", "name": POLICIES}]}),
+    ]
+}
+
 /// `CoreDNS` as a Deployment with its Service.
-pub(crate) fn coredns() -> Value {
+fn coredns() -> Vec<Value> {
     let meta = json!({"name": "coredns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}});
-    let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]});
     let dns = |name: &str, protocol: &str| json!({"name": name, "port": 53, "targetPort": name, "protocol": protocol});
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:coredns"},
-         "rules": [rule("", &["endpoints", "services", "pods", "namespaces"]),
-                   rule("discovery.k8s.io", &["endpointslices"])]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+         "metadata": {"name": "system:coredns"},
+         "rules": [may_watch("", &["endpoints", "services", "pods", "namespaces"]),
+                   may_watch("discovery.k8s.io", &["endpointslices"])]}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
          "metadata": {"name": "system:coredns"},
          "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:coredns"},
-         "subjects": [{"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}]},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"Corefile": COREFILE}},
-        {"apiVersion": "v1", "kind": "Service",
+         "subjects": [{"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}]}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"Corefile": COREFILE}}),
+        json!({"apiVersion": "v1", "kind": "Service",
          "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
          "spec": {"clusterIP": DNS_SERVICE, "selector": {"k8s-app": "kube-dns"},
-                  "ports": [dns("dns", "UDP"), dns("dns-tcp", "TCP")]}},
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": coredns_deployment()},
-    ]})
+                  "ports": [dns("dns", "UDP"), dns("dns-tcp", "TCP")]}}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": coredns_deployment()}),
+    ]
 }
 
 /// Two, on two nodes: names must resolve while a node is lost.

@@ -56,6 +56,15 @@ pub(crate) fn program(workspace: &Workspace, module: &str, name: &str, ldflags: 
     Ok(built)
 }
 
+/// The tests of a package in the clone, each with its verdict on a line. Not vetted: that would take all of Kubernetes again.
+pub(crate) fn tests(workspace: &Workspace, module: &str, name: &str) -> Result<Command> {
+    version()?;
+    let mut command = go();
+    command.current_dir(workspace.root.join(module)).args(["test", "-trimpath", "-vet=off", "-v"]);
+    command.arg(format!("./{name}"));
+    Ok(command)
+}
+
 /// The program of a package that is in a module of its own, by `go install`.
 pub(crate) fn installed(package: &str, release: &str, ldflags: &str) -> Result<PathBuf> {
     version()?;
@@ -107,13 +116,15 @@ fn build(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The package's own Go files, in order, relative to the clone.
+/// The package's own Go files but its tests, in order, relative to the clone.
 fn sources(workspace: &Workspace, package: &str) -> Result<Vec<String>> {
     let folder = workspace.root.join(package);
     let entries = std::fs::read_dir(&folder).with_context(|| format!("list {package}"))?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut found: Vec<String> = names
-        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "go"))
+        .filter(|name| {
+            Path::new(name).extension().is_some_and(|it| it == "go") && !name.ends_with("_test.go")
+        })
         .map(|name| format!("{package}/{name}"))
         .collect();
     found.sort_unstable();

@@ -1,5 +1,5 @@
-//! What a test cluster is made of: Kubernetes, `CoreDNS`, kubectl, the pause program and `machines`, built from the Go
-//! module `tests/cluster/testbed/`; images of two of them; containerd and the network's tools from Debian.
+//! What a test cluster is made of: Kubernetes, `CoreDNS`, kubectl, the pause program, `machines` and `policies`, built from
+//! the Go module `tests/cluster/testbed/`; images of two of them; containerd and the network's tools from Debian.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +21,8 @@ pub(crate) struct Kubernetes {
     /// etcd and everything of Kubernetes, by its first argument.
     pub(crate) components: PathBuf,
     pub(crate) machines: PathBuf,
+    /// What makes NetworkPolicies count: a node's service and its CNI plugin.
+    pub(crate) policies: PathBuf,
     pub(crate) kubectl: PathBuf,
     /// Archives that every node imports.
     pub(crate) images: Vec<PathBuf>,
@@ -39,12 +41,19 @@ impl Kubernetes {
         Ok(Self {
             kubectl: program("kubectl")?,
             components: program("kubernetes")?,
+            policies: program("policies")?,
             machines,
             images: images.into_iter().collect::<Result<_>>()?,
             ctr: tools::in_path("ctr").context("containerd is there, but its `ctr` is not in PATH")?,
             containerd,
         })
     }
+}
+
+/// The tests of what makes `NetworkPolicies` count.
+pub(crate) fn tests(workspace: &Workspace) -> Result<Command> {
+    tools::apt::containerd()?; // and nft, which they ask
+    tools::go::tests(workspace, MODULE, "policies")
 }
 
 /// kubectl alone, for a cluster of somebody's own.

@@ -121,6 +121,11 @@ pub(super) const ROWS: &[Wrong] = &[
         r#"{"networkPolicy": {"backing": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}}"#,
     ),
     Wrong(
+        "a port that is none",
+        "spec.networkPolicy.backingPorts[0]",
+        r#"{"networkPolicy": {"backingPorts": [0]}}"#,
+    ),
+    Wrong(
         "a peer's network that is none",
         "spec.networkPolicy.monitoring[0].ipBlock.cidr",
         r#"{"networkPolicy": {"monitoring": [{"ipBlock": {"cidr": "ten"}}]}}"#,
