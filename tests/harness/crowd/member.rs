@@ -47,8 +47,8 @@ pub(super) struct Member {
     /// The replica that it tried or had last.
     pub(super) last: Option<usize>,
     pub(super) failures: u32,
-    /// It asked on a socket that never answered: whoever replaces it next may have been itself.
-    pub(super) doubts: bool,
+    /// How often it asked and does not know what came of it: whoever replaces it next may have been itself.
+    pub(super) doubts: u32,
     /// Sockets that are heard out.
     pub(super) parting: JoinSet<()>,
 }
@@ -112,7 +112,7 @@ impl Member {
                     match attempt.run().await {
                         Entering::In(wire, connected) => return self.welcomed(wire, &connected),
                         Entering::Refused(error) if !self.comes_back(&error) => return Next::Over(error.kind),
-                        Entering::Refused(error) => wait = self.backoff(error.reconnect_after_ms),
+                        Entering::Refused(error) => wait = self.put_off(&error),
                         Entering::Unknown => wait = self.unsure(),
                     }
                 }
@@ -122,15 +122,25 @@ impl Member {
 
     /// Nobody answered, so nobody knows.
     fn unsure(&mut self) -> Duration {
-        self.doubts = true;
+        self.doubts += 1;
         self.backoff(None)
     }
 
-    /// Whether to try again after this. `replaced` is final, unless it was perhaps by an attempt of its own that was
-    /// given up before it was answered.
+    /// Refused for now. A store that did not answer may have taken it all the same.
+    fn put_off(&mut self, error: &SessionError) -> Duration {
+        self.doubts += u32::from(error.kind == Reason::Overloaded.row().name);
+        self.backoff(error.reconnect_after_ms)
+    }
+
+    /// Whether to try again after this. `replaced` is final, unless it was perhaps by an attempt of its own of which it
+    /// does not know what came of it.
     fn comes_back(&mut self, error: &SessionError) -> bool {
-        let is_replaced = error.kind == Reason::Replaced.row().name;
-        again(error) || is_replaced && std::mem::take(&mut self.doubts)
+        if again(error) {
+            return true;
+        }
+        let by_itself = error.kind == Reason::Replaced.row().name && self.doubts > 0;
+        self.doubts -= u32::from(by_itself);
+        by_itself
     }
 
     /// An attempt at another replica than the last one, where there is one.
@@ -211,7 +221,7 @@ impl Member {
                 }
                 Stir::Entered(other) => {
                     let wait = match other {
-                        Entering::Refused(error) => self.backoff(error.reconnect_after_ms),
+                        Entering::Refused(error) => self.put_off(&error),
                         _ => self.unsure(),
                     };
                     stay.moving = None;
@@ -283,7 +293,7 @@ impl Member {
         match moving.await {
             Entering::In(new, connected) => self.welcomed(new, &connected),
             Entering::Refused(error) if !self.comes_back(&error) => Next::Over(error.kind),
-            Entering::Refused(error) => Next::Back(self.backoff(error.reconnect_after_ms)),
+            Entering::Refused(error) => Next::Back(self.put_off(&error)),
             Entering::Unknown => Next::Back(self.unsure()),
         }
     }

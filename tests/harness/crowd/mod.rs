@@ -254,7 +254,7 @@ impl Crowd {
             sockets: 0,
             last: None,
             failures: 0,
-            doubts: false,
+            doubts: 0,
             parting: JoinSet::new(),
         };
         let (account, classroom) = (account.to_owned(), classroom.to_owned());
