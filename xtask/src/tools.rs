@@ -48,7 +48,7 @@ pub(crate) fn lock_cache() -> Result<File> {
             Err(TryLockError::Error(error)) => bail!("lock {}: {error}", path.display()),
         }
         if !told {
-            println!("waiting for another xtask that installs tools …");
+            println!("waiting until other tools are installed …");
             told = true;
         }
         process::check_interrupted()?;
