@@ -1,7 +1,13 @@
 //! SIGTERM: rolling restarts under load, asked twice, two at a time, and killed half way. Agents are told when to move,
 //! and nobody in the classroom notices that they did.
 
-use presence_tests::{Cast, Mode, Result, Stage, chaos, crowd::Manner, ensure, stage::Play, wait};
+use presence_tests::{
+    Cast, Mode, Result, Stage, bail, chaos,
+    crowd::{Client, Manner, Place},
+    ensure,
+    stage::Play,
+    wait,
+};
 use std::time::Duration;
 
 chaos! {
@@ -71,7 +77,22 @@ async fn killed_half_way_a_drain_is_a_crash(stage: &mut Stage) -> Result<()> {
 /// Enough of them that some are on every replica.
 async fn some_stay_until_they_are_closed(play: &mut Play) -> Result<()> {
     play.more_enter(9, "stubborn", &Manner::STUBBORN)?;
-    play.crowd.expect_in_once().await
+    play.crowd.expect_in_once().await?;
+    let replicas = [0, 1, 2].map(|place| play.cluster.label(place));
+    for more in 0..60 {
+        let stubborn = play.crowd.clients.iter().filter(|client| client.account.starts_with("stubborn"));
+        let places: Vec<_> = stubborn.map(Client::place).collect();
+        let is_taken = |label: &String| {
+            places.iter().any(|it| matches!(it, Place::Inside { replica, .. } if replica == label))
+        };
+        if replicas.iter().all(is_taken) {
+            return Ok(());
+        }
+        // They choose by chance.
+        play.more_enter(1, &format!("stubborn-{more}-"), &Manner::STUBBORN)?;
+        play.crowd.expect_in_once().await?;
+    }
+    bail!("there is not one of them on each of {replicas:?}")
 }
 
 /// Somebody was told to connect elsewhere: the drain is under way.
