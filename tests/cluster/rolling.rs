@@ -28,7 +28,8 @@ async fn nobody_leaves_while_pods_are_replaced_and_their_number_changes() -> Res
         place.begin_sessions_apart()?;
         let (mut crowd, history, room) = fill(place).await?;
         // Whoever gave up a slow answer and came again has been there before.
-        let former: BTreeSet<_> = stays(place, &room).await?.iter().filter_map(ended).collect();
+        let stays = place.server(place.door(NAME).await?)?.attendance(&room).await?;
+        let former: BTreeSet<_> = stays.iter().filter_map(ended).collect();
         let before: BTreeSet<_> = place.pods(NAME).await?.into_iter().collect();
 
         let changed = json!({ "spec": { "timings": { "leaveGrace": "8s" } } });
@@ -106,10 +107,6 @@ async fn scale(place: &Place, size: usize) -> Result<()> {
         .await
 }
 
-async fn stays(place: &Place, room: &str) -> Result<Vec<Stay>> {
-    place.server(place.door(NAME).await?)?.attendance(room).await
-}
-
 fn ended(stay: &Stay) -> Option<i64> {
     stay.left_at.is_some().then_some(stay.session_id)
 }
@@ -126,7 +123,7 @@ fn none_broke(history: &History) -> Result<()> {
 /// since its library cannot take a session along, so all that is asked of it is that it is there.
 async fn nobody_left(place: &Place, room: &str, former: &BTreeSet<i64>) -> Result<()> {
     let server = place.server(place.door(NAME).await?)?;
-    let mut stays = stays(place, room).await?;
+    let mut stays = server.attendance(room).await?;
     stays.retain(|stay| !former.contains(&stay.session_id));
     let (apps, agents): (Vec<_>, Vec<_>) = stays.iter().partition(|stay| stay.agent_id.starts_with("app."));
     let left: Vec<_> = agents.iter().filter(|stay| stay.left_at.is_some()).collect();
