@@ -15,7 +15,7 @@ pub(crate) mod node;
 pub(crate) mod python;
 
 use std::fs::{File, TryLockError};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -86,9 +86,14 @@ impl Pinned {
             Ok((name, text))
         };
         let files = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
+        Ok(Self { home: Self::of(language, &(version, &files))?.home, files })
+    }
+
+    /// A home that is named after what is pinned, of which no file is in the clone.
+    pub(crate) fn of(name: &str, pinned: &impl std::hash::Hash) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
-        (version, &files).hash(&mut hasher);
-        Ok(Self { home: cache()?.join(format!("{language}-{:016x}", hasher.finish())), files })
+        pinned.hash(&mut hasher);
+        Ok(Self { home: cache()?.join(format!("{name}-{:016x}", hasher.finish())), files: Vec::new() })
     }
 
     /// Written last: a folder without it is left from an install that was broken off.

@@ -1,7 +1,6 @@
 //! Definitions of kinds that others own, `HTTPRoute` and `PodMonitor`: as their projects release them in Go modules, copied
 //! into the cache. Tests bring them to a cluster, to see what the real schemas say.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -39,10 +38,7 @@ const DEFINITIONS: [Definition; 2] = [
 
 /// The folder that has them all.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    let mut hasher = DefaultHasher::new();
-    DEFINITIONS.hash(&mut hasher);
-    let home = tools::cache()?.join(format!("crds-{:016x}", hasher.finish()));
-    let pinned = Pinned { home, files: Vec::new() };
+    let pinned = Pinned::of("crds", &DEFINITIONS)?;
     if pinned.is_complete() {
         return Ok(pinned.home);
     }
